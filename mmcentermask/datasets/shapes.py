@@ -1,0 +1,261 @@
+"""Draws images of overlapping textured shapes, with the visible mask of every shape.
+
+A small, honest task to learn instance segmentation on without a download: four classes, colours and textures that say
+nothing about the class, shapes that hide parts of each other or leave the image, sizes from a few pixels to most of the
+image, images with nothing in them, and crowds. Needs numpy and OpenCV only.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+
+from .textures import TEXTURES, near_colour, random_colour, textured
+
+CLASSES = ('ellipse', 'rectangle', 'triangle', 'star')
+PALETTE = ((220, 60, 60), (60, 130, 230), (60, 180, 90), (240, 170, 30))
+
+# Width and height as parts of the long side, and how often: photographs are mostly landscape.
+ASPECTS = (((1.0, 1.0), 0.3), ((1.0, 0.75), 0.3), ((0.75, 1.0), 0.2), ((1.0, 2 / 3), 0.1), ((2 / 3, 1.0), 0.1))
+MIN_PIXELS = 20
+_SUBPIXEL_BITS = 4  # cv2.fillPoly takes fixed-point corners: sixteenths of a pixel
+
+
+@dataclass(frozen=True)
+class Difficulty:
+    """What makes a set of images easy or hard.
+
+    Attributes:
+        max_objects: Most objects tried in an image; the least is 1.
+        min_visible: An object is left out when less than this part of it can be seen.
+        smallest: Smallest ordinary object, long side in pixels.
+        largest: Largest object, long side as a part of the image's long side.
+        contrast: Colour distance asked for between an object and the background, in grey levels.
+        texture_contrast: Least and most colour distance inside a texture.
+        camouflage: Chance that an object takes the background's own texture.
+        tiny: Chance that an object has half the smallest size up to the smallest.
+        beside: Chance that an object is put where it overlaps an earlier one.
+        empty: Chance of an image without objects.
+        crowd: Chance of a crowd in an image.
+        noise: Least and most standard deviation of the pixel noise.
+    """
+
+    max_objects: int = 6
+    min_visible: float = 0.25
+    smallest: float = 18.0
+    largest: float = 0.75
+    contrast: float = 85.0
+    texture_contrast: tuple[float, float] = (15.0, 75.0)
+    camouflage: float = 0.0
+    tiny: float = 0.05
+    beside: float = 0.4
+    empty: float = 0.04
+    crowd: float = 0.06
+    noise: tuple[float, float] = (1.0, 9.0)
+
+
+DEFAULT = Difficulty()
+HARD = Difficulty(
+    max_objects=12,
+    min_visible=0.15,
+    smallest=10.0,
+    largest=0.5,
+    contrast=30.0,
+    texture_contrast=(20.0, 110.0),
+    camouflage=0.3,
+    tiny=0.1,
+    beside=0.55,
+    crowd=0.12,
+    noise=(3.0, 16.0),
+)
+
+
+@dataclass
+class Instance:
+    """One annotated thing of a drawn image.
+
+    Attributes:
+        label: Index into ``CLASSES``.
+        mask: Visible pixels, bool, shape (H, W) of the image.
+        crowd: Whether it is a crowd: many shapes of one class that are not told apart.
+    """
+
+    label: int
+    mask: np.ndarray
+    crowd: bool = False
+
+
+@dataclass
+class _Item:
+    """Something to paint: the coverage (0..255, uint8, whole image) of each of its members."""
+
+    label: int
+    coverage: list[np.ndarray]
+    crowd: bool
+
+    def solid(self) -> np.ndarray:
+        return np.max(self.coverage, axis=0) > 127
+
+
+def outline(rng: np.random.Generator, label: int) -> np.ndarray:
+    """Corners of one random shape about the origin, its longest reach being 1.
+
+    Args:
+        rng: Source of randomness.
+        label: Index into ``CLASSES``.
+
+    Returns:
+        float array of shape (corners, 2), x and y, turned by a random angle.
+    """
+    name = CLASSES[label]
+    if name == 'ellipse':
+        turn = np.linspace(0, 2 * np.pi, 48, endpoint=False)
+        points = np.stack([np.cos(turn), np.sin(turn) * rng.uniform(0.55, 1.0)], axis=1)
+    elif name == 'rectangle':
+        corner = np.array([1.0, rng.uniform(0.45, 1.0)])
+        points = np.array([[-1, -1], [1, -1], [1, 1], [-1, 1]]) * corner / np.linalg.norm(corner)
+    elif name == 'triangle':
+        turn = np.array([0, 2, 4]) * np.pi / 3 + rng.uniform(-0.35, 0.35, 3)
+        points = np.stack([np.cos(turn), np.sin(turn)], axis=1)
+    else:
+        turn = np.arange(10) * np.pi / 5
+        reach = np.where(np.arange(10) % 2 == 0, 1.0, rng.uniform(0.38, 0.5))
+        points = np.stack([np.cos(turn), np.sin(turn)], axis=1) * reach[:, None]
+    angle = rng.uniform(0, 2 * np.pi)
+    cos, sin = np.cos(angle), np.sin(angle)
+    return points @ np.array([[cos, sin], [-sin, cos]])
+
+
+def _cover(points: np.ndarray, height: int, width: int) -> np.ndarray:
+    """How far each pixel lies inside a polygon: uint8, shape (height, width), smooth at the edge."""
+    canvas = np.zeros((height, width), np.uint8)
+    # OpenCV counts pixel centres as whole numbers, the corners here count pixel edges so.
+    fixed = np.round((points - 0.5) * 2**_SUBPIXEL_BITS).astype(np.int32)
+    cv2.fillPoly(canvas, [fixed], 255, lineType=cv2.LINE_AA, shift=_SUBPIXEL_BITS)
+    return canvas
+
+
+def _place(rng: np.random.Generator, level: Difficulty, height: int, width: int, earlier: list) -> tuple:
+    """Where the next object goes: its centre (x, y) and its reach (half its long side), in pixels."""
+    long_side = max(height, width)
+    smallest = min(level.smallest, long_side / 4)
+    size = np.exp(rng.uniform(np.log(smallest), np.log(max(level.largest * long_side, smallest))))
+    if rng.random() < level.tiny:
+        size = rng.uniform(smallest / 2, smallest)
+    centre = rng.uniform(0.06, 0.94, 2) * (width, height)
+    if earlier and rng.random() < level.beside:
+        near, reach = earlier[rng.integers(len(earlier))]
+        angle = rng.uniform(0, 2 * np.pi)
+        gap = rng.uniform(0.4, 0.9) * (reach + size / 2)
+        centre = np.clip(near + gap * np.array([np.cos(angle), np.sin(angle)]), 2, (width - 2, height - 2))
+    return centre, size / 2
+
+
+def _crowd(rng: np.random.Generator, height: int, width: int) -> _Item:
+    """Many small shapes of one class, close together."""
+    label = int(rng.integers(len(CLASSES)))
+    reach = rng.uniform(0.024, 0.04) * max(height, width)
+    spread = reach * rng.uniform(3.5, 5.5)
+    centre = rng.uniform(0.2, 0.8, 2) * (width, height)
+    members = []
+    for _ in range(int(rng.integers(12, 25))):
+        offset = rng.normal(size=2) * spread * (0.8, 0.5)
+        points = outline(rng, label) * reach * rng.uniform(0.8, 1.3) + centre + offset
+        members.append(_cover(points, height, width))
+    return _Item(label, members, True)
+
+
+def _plan(rng: np.random.Generator, level: Difficulty, height: int, width: int) -> list[_Item]:
+    """What is in the image, from back to front."""
+    items, places = [], []
+    if rng.random() < level.empty:
+        return items
+    if rng.random() < level.crowd:
+        items.append(_crowd(rng, height, width))
+    for _ in range(int(rng.integers(1, level.max_objects + 1))):
+        centre, reach = _place(rng, level, height, width, places)
+        label = int(rng.integers(len(CLASSES)))
+        places.append((centre, reach))
+        items.append(_Item(label, [_cover(outline(rng, label) * reach + centre, height, width)], False))
+    return items
+
+
+def _visible(items: list[_Item], min_visible: float) -> tuple[list[_Item], list[np.ndarray]]:
+    """Leaves out what is hidden nearly wholly and gives the visible mask of the rest.
+
+    An object is left out, and not painted either, when less than ``min_visible`` of it or fewer than ``MIN_PIXELS``
+    pixels can be seen. So every shape in the picture is annotated.
+    """
+    solids = [item.solid() for item in items]
+    taken = np.zeros_like(solids[0]) if items else None
+    kept, masks = [], []
+    for item, solid in zip(
+        reversed(items), reversed(solids), strict=True
+    ):  # front to back: only what is nearer hides it
+        mask = solid & ~taken
+        seen = int(mask.sum())
+        if seen >= MIN_PIXELS and seen >= min_visible * int(solid.sum()):
+            kept.append(item)
+            masks.append(mask)
+            taken |= solid
+    return kept[::-1], masks[::-1]
+
+
+def _window(coverage: np.ndarray) -> tuple[slice, slice]:
+    """Rows and columns that a coverage touches."""
+    x, y, w, h = cv2.boundingRect(coverage)
+    return slice(y, y + h), slice(x, x + w)
+
+
+def _paint(rng: np.random.Generator, level: Difficulty, items: list[_Item], height: int, width: int) -> np.ndarray:
+    """The picture: background, shapes from back to front, light and noise. uint8, shape (height, width, 3), BGR."""
+    ground = random_colour(rng)
+    ground_second = near_colour(rng, ground, *level.texture_contrast)
+    ground_kind = TEXTURES[rng.integers(len(TEXTURES))]
+    image = textured(rng, ground_kind, height, width, ground, ground_second)
+    background = np.stack([ground, ground_second, (ground + ground_second) / 2])
+    shadow = rng.uniform(0.1, 0.4) if rng.random() < 0.5 else 0.0
+    shift = rng.uniform(-0.025, 0.025, 2) * max(height, width)
+    for item in items:
+        hidden = rng.random() < level.camouflage
+        first = random_colour(rng, background, level.contrast)
+        for coverage in item.coverage:
+            rows, cols = _window(coverage)
+            if rows.stop == rows.start:
+                continue
+            kind = ground_kind if hidden else TEXTURES[rng.integers(len(TEXTURES))]
+            colour = near_colour(rng, first, 0, 30) if item.crowd else first
+            if shadow:
+                dark = cv2.warpAffine(coverage, np.float32([[1, 0, shift[0]], [0, 1, shift[1]]]), (width, height))
+                dark = cv2.blur(dark, (5, 5)).astype(np.float32) * (shadow / 255)
+                image *= 1 - dark[..., None]
+            second = near_colour(rng, colour, *level.texture_contrast)
+            patch = textured(rng, kind, rows.stop - rows.start, cols.stop - cols.start, colour, second)
+            alpha = coverage[rows, cols, None].astype(np.float32) / 255
+            image[rows, cols] += alpha * (patch - image[rows, cols])
+    light = textured(rng, 'gradient', height, width, *rng.uniform(0.75, 1.15, (2, 1)).astype(np.float32))
+    noise = rng.standard_normal((height, width, 3), dtype=np.float32) * rng.uniform(*level.noise)
+    image = image * light + noise
+    if rng.random() < 0.2:
+        image = cv2.GaussianBlur(image, (3, 3), rng.uniform(0.4, 1.0))
+    return np.clip(image, 0, 255).astype(np.uint8)
+
+
+def draw(rng: np.random.Generator, size: int, level: Difficulty = DEFAULT) -> tuple[np.ndarray, list[Instance]]:
+    """Draws one image.
+
+    Args:
+        rng: Source of randomness; the same state gives the same image.
+        size: Long side of the image in pixels. A part of the images is square, landscape and portrait.
+        level: How hard the image shall be.
+
+    Returns:
+        The image, uint8, shape (H, W, 3), BGR, and its instances from back to front. Their masks do not overlap.
+    """
+    parts, weights = zip(*ASPECTS, strict=True)
+    width, height = (max(round(size * part), 1) for part in parts[rng.choice(len(parts), p=weights)])
+    items, masks = _visible(_plan(rng, level, height, width), level.min_visible)
+    image = _paint(rng, level, items, height, width)
+    return image, [Instance(item.label, mask, item.crowd) for item, mask in zip(items, masks, strict=True)]
