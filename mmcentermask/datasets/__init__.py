@@ -1,5 +1,6 @@
-"""Data to try training on. Imports neither torch nor mmdet."""
+"""Reading annotations in any mask form, and a drawn data set to try training on."""
 
+from .load_annotations import LoadInstanceAnnotations
 from .shapes import CLASSES, DEFAULT, HARD, PALETTE, Difficulty, Instance, draw
 from .shapes_coco import decode, make_shapes, segmentation
 
@@ -10,6 +11,7 @@ __all__ = [
     'PALETTE',
     'Difficulty',
     'Instance',
+    'LoadInstanceAnnotations',
     'decode',
     'draw',
     'make_shapes',

@@ -1,0 +1,1 @@
+_base_ = ['../_base_/models/centermask-lite_fpn.py', '../_base_/recipes/coco_lite-ms-4x.py']

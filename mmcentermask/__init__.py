@@ -1,0 +1,10 @@
+"""CenterMask, CenterMask-Lite and CenterMask2 for MMDetection 3.x."""
+
+from .dependencies import check_dependencies
+from .version import __version__
+
+check_dependencies()
+
+from . import datasets, models  # noqa: E402, F401 - registers the classes
+
+__all__ = ['__version__']

@@ -1,0 +1,28 @@
+"""Reads instance annotations in any mask form COCO knows."""
+
+from mmdet.datasets.transforms import LoadAnnotations
+from mmdet.registry import TRANSFORMS
+
+
+@TRANSFORMS.register_module()
+class LoadInstanceAnnotations(LoadAnnotations):
+    """LoadAnnotations for boxes, labels and masks that keeps polygons where it can.
+
+    An image whose (non-crowd) masks are all polygons gets PolygonMasks, from which the official mask targets
+    follow and which cost little memory; an image with a run-length encoded mask gets BitmapMasks. mmdet's
+    ``poly2mask=False`` silently ignores run-length encoded objects.
+
+    Args:
+        **kwargs: As LoadAnnotations, but for ``with_bbox``, ``with_mask`` and ``poly2mask``.
+    """
+
+    def __init__(self, **kwargs) -> None:
+        super().__init__(with_bbox=True, with_mask=True, **kwargs)
+
+    def _load_masks(self, results: dict) -> None:
+        self.poly2mask = any(
+            isinstance(instance['mask'], dict)
+            for instance in results.get('instances', [])
+            if not instance['ignore_flag']
+        )
+        super()._load_masks(results)

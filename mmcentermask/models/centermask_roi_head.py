@@ -1,0 +1,173 @@
+"""A mask branch on the boxes of a one-stage detector, with no second box stage."""
+
+from typing import List, Tuple
+
+import torch
+from mmdet.models.roi_heads import StandardRoIHead
+from mmdet.models.task_modules.samplers import SamplingResult
+from mmdet.models.utils import unpack_gt_instances
+from mmdet.registry import MODELS
+from mmdet.structures import SampleList
+from mmdet.structures.bbox import bbox2roi
+from mmdet.utils import ConfigType, InstanceList, OptConfigType
+from mmengine.structures import InstanceData
+from torch import Tensor
+
+from .adaptive_roi_extractor import AdaptiveRoIExtractor
+
+
+@MODELS.register_module()
+class CenterMaskRoIHead(StandardRoIHead):
+    """Predicts a mask, and its IoU, for every box that it is given.
+
+    In training the RoIs are the positives among the proposals and the ground-truth boxes. Each RoI's level
+    depends on its own image's size before padding (Eq. 2), which this head passes to AdaptiveRoIExtractor.
+
+    Args:
+        mask_roi_extractor (dict): AdaptiveRoIExtractor, or any extractor of mmdet.
+        mask_head (dict): SAGMaskHead, or any head with FCNMaskHead's interface.
+        mask_iou_head (dict, optional): CenterMaskIoUHead. Without it results carry no ``mask_scores``.
+            Defaults to None.
+        train_cfg (dict, optional): ``assigner``, ``sampler``, ``mask_size``.
+        test_cfg (dict, optional): ``mask_thr_binary``.
+        init_cfg (dict, optional): Defaults to None.
+    """
+
+    def __init__(
+        self,
+        mask_roi_extractor: ConfigType,
+        mask_head: ConfigType,
+        mask_iou_head: OptConfigType = None,
+        train_cfg: OptConfigType = None,
+        test_cfg: OptConfigType = None,
+        init_cfg: OptConfigType = None,
+    ) -> None:
+        super().__init__(
+            mask_roi_extractor=mask_roi_extractor,
+            mask_head=mask_head,
+            train_cfg=train_cfg,
+            test_cfg=test_cfg,
+            init_cfg=init_cfg,
+        )
+        self.mask_iou_head = None if mask_iou_head is None else MODELS.build(mask_iou_head)
+
+    def loss(self, x: Tuple[Tensor, ...], proposals: InstanceList, batch_data_samples: SampleList) -> dict:
+        """Compute the losses of the mask branch.
+
+        Args:
+            x (tuple[Tensor]): FPN features, each (N, C, H, W).
+            proposals (list[InstanceData]): Boxes of the box head with ``bboxes`` in pixels of the network's
+                input, an image each.
+            batch_data_samples (list[DetDataSample]): Ground truth with ``masks``, an image each.
+
+        Returns:
+            dict[str, Tensor]: ``loss_mask`` and, with a mask-IoU head, ``loss_mask_iou``.
+        """
+        batch_gt_instances, batch_gt_instances_ignore, img_metas = unpack_gt_instances(batch_data_samples)
+        sampling_results = []
+        for proposal, gt, gt_ignore in zip(proposals, batch_gt_instances, batch_gt_instances_ignore):
+            priors = InstanceData(priors=proposal.bboxes)
+            assigned = self.bbox_assigner.assign(priors, gt, gt_ignore)
+            sampling_results.append(self.bbox_sampler.sample(assigned, priors, gt))
+        return self.mask_loss(x, sampling_results, batch_gt_instances, [meta['img_shape'] for meta in img_metas])
+
+    def mask_loss(
+        self,
+        x: Tuple[Tensor, ...],
+        sampling_results: List[SamplingResult],
+        batch_gt_instances: InstanceList,
+        img_shapes: List[Tuple[int, int]],
+    ) -> dict:
+        """Compute the losses for given RoIs.
+
+        Args:
+            x (tuple[Tensor]): FPN features, each (N, C, H, W).
+            sampling_results (list[SamplingResult]): RoIs and their ground truth, an image each.
+            batch_gt_instances (list[InstanceData]): Ground truth with ``masks``, an image each.
+            img_shapes (list[tuple[int, int]]): Height and width of each image before padding.
+
+        Returns:
+            dict[str, Tensor]: As ``loss``.
+        """
+        rois = bbox2roi([result.pos_priors for result in sampling_results])
+        mask_results = self._mask_forward(x, rois, img_shapes)
+        mask_preds = mask_results['mask_preds']
+        mask_loss_and_target = self.mask_head.loss_and_target(
+            mask_preds, sampling_results, batch_gt_instances, self.train_cfg
+        )
+        losses = dict(mask_loss_and_target['loss_mask'])
+        if self.mask_iou_head is not None:
+            labels = torch.cat([result.pos_gt_labels for result in sampling_results])
+            mask_preds = self._select_class(mask_preds, labels)
+            mask_iou_preds = self.mask_iou_head(mask_results['mask_feats'], mask_preds)
+            losses.update(
+                self.mask_iou_head.loss_and_target(
+                    mask_iou_preds.gather(1, labels[:, None]).squeeze(1),
+                    mask_preds,
+                    mask_loss_and_target['mask_targets'],
+                    sampling_results,
+                    batch_gt_instances,
+                    self.train_cfg,
+                )
+            )
+        return losses
+
+    def predict(
+        self, x: Tuple[Tensor, ...], results_list: InstanceList, batch_data_samples: SampleList, rescale: bool = False
+    ) -> InstanceList:
+        """Add masks to detections.
+
+        Args:
+            x (tuple[Tensor]): FPN features, each (N, C, H, W).
+            results_list (list[InstanceData]): Detections of the box head, ``bboxes`` in pixels of the
+                network's input, an image each.
+            batch_data_samples (list[DetDataSample]): Images' meta information.
+            rescale (bool): Return boxes and masks in pixels of the original image. Defaults to False.
+
+        Returns:
+            list[InstanceData]: The detections with ``bboxes`` clipped to the image, ``masks`` (n, H, W) and,
+            with a mask-IoU head, ``mask_scores`` (n,). Boxes that lie outside of the image are dropped.
+        """
+        img_metas = [sample.metainfo for sample in batch_data_samples]
+        img_shapes = [meta['img_shape'][:2] for meta in img_metas]
+        rois = bbox2roi([results.bboxes for results in results_list])
+        mask_results = self._mask_forward(x, rois, img_shapes)
+        counts = [len(results) for results in results_list]
+        mask_preds = mask_results['mask_preds'].split(counts)
+        if self.mask_iou_head is not None:
+            labels = torch.cat([results.labels for results in results_list])
+            mask_iou_preds = self.mask_iou_head(
+                mask_results['mask_feats'], self._select_class(mask_results['mask_preds'], labels)
+            )
+            results_list = self.mask_iou_head.predict_by_feat(mask_iou_preds.split(counts), results_list)
+        # features came from the whole box, the mask is pasted into the part of it inside of the image
+        clipped, clipped_preds = [], []
+        for results, preds, (height, width) in zip(results_list, mask_preds, img_shapes):
+            boxes = results.bboxes
+            results.bboxes = torch.stack([boxes[:, 0::2].clamp(0, width), boxes[:, 1::2].clamp(0, height)], 2).flatten(
+                1
+            )
+            visible = (results.bboxes[:, 2:] > results.bboxes[:, :2]).all(dim=1)
+            clipped.append(results[visible])
+            clipped_preds.append(preds[visible])
+        return self.mask_head.predict_by_feat(clipped_preds, clipped, img_metas, self.test_cfg, rescale=rescale)
+
+    def forward(self, x: Tuple[Tensor, ...], results_list: InstanceList, batch_data_samples: SampleList) -> tuple:
+        """Return the raw mask logits, (n, K, 2h, 2w), for given boxes, as a tuple of one."""
+        rois = bbox2roi([results.bboxes for results in results_list])
+        img_shapes = [sample.metainfo['img_shape'][:2] for sample in batch_data_samples]
+        return (self._mask_forward(x, rois, img_shapes)['mask_preds'],)
+
+    def _mask_forward(self, x: Tuple[Tensor, ...], rois: Tensor, img_shapes: List[Tuple[int, int]]) -> dict:
+        feats = x[: self.mask_roi_extractor.num_inputs]
+        if isinstance(self.mask_roi_extractor, AdaptiveRoIExtractor):
+            mask_feats = self.mask_roi_extractor(feats, rois, img_shapes=img_shapes)
+        else:
+            mask_feats = self.mask_roi_extractor(feats, rois)
+        return dict(mask_preds=self.mask_head(mask_feats), mask_feats=mask_feats)
+
+    def _select_class(self, mask_preds: Tensor, labels: Tensor) -> Tensor:
+        """Of mask logits (n, K, h, w), take each RoI's class: (n, h, w)."""
+        if self.mask_head.class_agnostic:
+            return mask_preds[:, 0]
+        return mask_preds[torch.arange(len(labels), device=labels.device), labels]
