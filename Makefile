@@ -1,0 +1,44 @@
+# One command each: `make demo` trains CenterMask on drawn shapes, `make test` runs the tests. Both do all the set-up.
+#   STACK=openmmlab   OpenMMLab's mmcv, mmengine and mmdet in place of the maintained onedl-* packages
+#   PYTHON=python3.12 the interpreter that the environment is made with (3.10 to 3.13)
+#   VENV=folder       another place for the environment
+#   PYTEST_ARGS=...   more options of pytest
+
+PYTHON ?= python3
+STACK ?= onedl
+VENV ?= $(if $(filter openmmlab,$(STACK)),.venv-openmmlab,.venv)
+BIN := $(abspath $(VENV))/bin
+PYTEST = $(BIN)/python -m pytest -q $(PYTEST_ARGS)
+export PATH := $(BIN):$(PATH)
+
+.DEFAULT_GOAL := help
+.PHONY: help env demo test test-slow lint format clean
+
+help: ## this list
+	@sed -n 's/^\([a-z-]*\):[^#]*## \(.*\)/  make \1\t\2/p' Makefile | expand -t 18
+
+env: ## make the environment, mend it, or find that it is whole
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 10))' 2>/dev/null || { \
+		echo 'mmcentermask needs Python 3.10 to 3.13, which "$(PYTHON)" is not: name another one, as in "make demo PYTHON=python3.12".' >&2; exit 2; }
+	@$(PYTHON) tools/make_env.py --stack '$(STACK)' --venv '$(VENV)'
+
+demo: env ## train, evaluate and draw; results in work_dirs/demo
+	bash demo/run_demo.sh
+
+test: env ## the tests, without the slow ones
+	$(PYTEST) -m 'not slow'
+
+test-slow: env ## the slow tests
+	$(PYTEST) -m slow
+
+lint: env ## check style and format
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+
+format: env ## mend style and format where a tool can
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+clean: ## remove what builds and tests left; the environments and results stay
+	rm -rf build/lib build/bdist.* dist .pytest_cache .ruff_cache .env-logs
+	find . -name __pycache__ -type d -not -path './.venv*' -prune -exec rm -rf {} +

@@ -1,0 +1,100 @@
+"""Packaging of mmcentermask. It imports neither torch nor the package itself."""
+
+import os
+import runpy
+import shutil
+from pathlib import Path
+
+from setuptools import find_packages, setup
+from setuptools.command.build_py import build_py
+
+ROOT = Path(__file__).resolve().parent
+VERSION = runpy.run_path(str(ROOT / 'mmcentermask' / 'version.py'))['__version__']
+
+# What `mim train mmcentermask ...` and DetInferencer look for inside the installed package, in its folder `.mim`.
+MIM_ENTRIES = ('configs', 'tools', 'demo', 'model-index.yml')
+
+INSTALL_REQUIRES = ['torch>=2.4', 'numpy>=1.26', 'pycocotools>=2.0.7']
+# mmcv, mmengine and mmdet come from one of two lines, which share their import names and would overwrite each other's
+# files. So neither is a hard requirement: the user picks one, `import mmcentermask` says so when both are missing.
+EXTRAS = {
+    'onedl': ['onedl-mmcv>=2.3.6,<2.4', 'onedl-mmengine>=0.10.12,<0.11', 'onedl-mmdetection>=3.5.1,<3.6'],
+    'openmmlab': [
+        'mmcv>=2.1.0,<2.2',
+        'mmengine>=0.10.7,<0.11',
+        'mmdet>=3.3.0,<3.4',
+        'setuptools<81',  # mmengine 0.10.7 needs pkg_resources at run time
+    ],
+    'tests': ['pytest>=8', 'hypothesis>=6'],
+    'dev': ['ruff>=0.12'],
+}
+
+
+class BuildWithMim(build_py):
+    """Adds ``.mim`` to the package: copied into a wheel, linked into the checkout of an editable install."""
+
+    def run(self):
+        """Build the package, then add ``.mim``."""
+        super().run()
+        if getattr(self, 'editable_mode', False):
+            self._link_mim(ROOT / 'mmcentermask' / '.mim')
+            self._write_egg_link()
+        else:
+            # Straight into the build folder: the checkout stays as it was.
+            self._copy_mim(Path(self.build_lib) / 'mmcentermask' / '.mim')
+
+    @staticmethod
+    def _copy_mim(target):
+        """Copy every existing entry into ``target``, which is emptied first."""
+        shutil.rmtree(target, ignore_errors=True)
+        target.mkdir(parents=True)
+        for name in MIM_ENTRIES:
+            source = ROOT / name
+            if source.is_dir():
+                shutil.copytree(source, target / name, ignore=shutil.ignore_patterns('__pycache__', '*.pyc'))
+            elif source.is_file():
+                shutil.copy2(source, target / name)
+
+    @classmethod
+    def _link_mim(cls, target):
+        """Fill ``target`` with relative links to the checkout, or with copies where links are not allowed."""
+        if target.is_symlink():
+            target.unlink()
+        shutil.rmtree(target, ignore_errors=True)
+        target.mkdir(parents=True)
+        try:
+            for name in MIM_ENTRIES:
+                if (ROOT / name).exists():
+                    os.symlink(os.path.relpath(ROOT / name, target), target / name)
+        except OSError:  # Windows without the right to make links
+            cls._copy_mim(target)
+
+    def _write_egg_link(self):
+        """Tell pkg_resources, and so openmim, where the checkout of an editable install is.
+
+        A modern editable install leaves no ``site-packages/mmcentermask``, the only place where openmim looks. It
+        finds the checkout through this link, which must sort before the ``.dist-info`` folder. Python itself and pip
+        ignore the link; it is removed with the package.
+        """
+        site = Path(self.get_finalized_command('install').install_lib)
+        if site.is_dir():
+            (site / '__mmcentermask__.egg-link').write_text(f'{ROOT}\n.\n', encoding='utf-8')
+
+
+setup(
+    name='mmcentermask',
+    version=VERSION,
+    description='CenterMask instance segmentation for MMDetection 3.x',
+    long_description=(ROOT / 'README.md').read_text(encoding='utf-8') if (ROOT / 'README.md').exists() else '',
+    long_description_content_type='text/markdown',
+    author='The mmcentermask authors',
+    license='Apache-2.0',
+    keywords='computer vision, instance segmentation, CenterMask, VoVNet, MMDetection',
+    python_requires='>=3.10',
+    packages=find_packages(include=['mmcentermask', 'mmcentermask.*']),
+    include_package_data=False,
+    install_requires=INSTALL_REQUIRES,
+    extras_require={**EXTRAS, 'all': EXTRAS['onedl'] + EXTRAS['tests'] + EXTRAS['dev']},
+    cmdclass={'build_py': BuildWithMim},
+    zip_safe=False,
+)
