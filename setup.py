@@ -29,6 +29,16 @@ EXTRAS = {
     'dev': ['ruff>=0.12'],
 }
 
+CONFIG_REDIRECT = '_base_ = {path!r}\n'
+TOOL_REDIRECT = """import os
+import runpy
+import sys
+
+path = {path!r}
+sys.path[0] = os.path.dirname(path)
+runpy.run_path(path, run_name='__main__')
+"""
+
 
 class BuildWithMim(build_py):
     """Adds ``.mim`` to the package: copied into a wheel, linked into the checkout of an editable install."""
@@ -38,7 +48,7 @@ class BuildWithMim(build_py):
         super().run()
         if getattr(self, 'editable_mode', False):
             self._link_mim(ROOT / 'mmcentermask' / '.mim')
-            self._write_egg_link()
+            self._write_redirects()
         else:
             # Straight into the build folder: the checkout stays as it was.
             self._copy_mim(Path(self.build_lib) / 'mmcentermask' / '.mim')
@@ -69,16 +79,19 @@ class BuildWithMim(build_py):
         except OSError:  # Windows without the right to make links
             cls._copy_mim(target)
 
-    def _write_egg_link(self):
-        """Tell pkg_resources, and so openmim, where the checkout of an editable install is.
+    def _write_redirects(self):
+        """Lead openmim from site-packages to the checkout of an editable install.
 
-        A modern editable install leaves no ``site-packages/mmcentermask``, the only place where openmim looks. It
-        finds the checkout through this link, which must sort before the ``.dist-info`` folder. Python itself and pip
-        ignore the link; it is removed with the package.
+        openmim looks for ``site-packages/mmcentermask/.mim``, but an editable install leaves only a ``.pth`` file.
+        So that folder gets one small file for each tool and config, which starts or inherits the one in the checkout.
+        Without an ``__init__.py`` it does not hide the package, and pip removes it with the rest.
         """
-        site = Path(self.get_finalized_command('install').install_lib)
-        if site.is_dir():
-            (site / '__mmcentermask__.egg-link').write_text(f'{ROOT}\n.\n', encoding='utf-8')
+        site = Path(self.get_finalized_command('install').install_lib) / 'mmcentermask' / '.mim'
+        for source in sorted([*(ROOT / 'tools').glob('*.py'), *(ROOT / 'configs').rglob('*.py')]):
+            target = site / source.relative_to(ROOT)
+            target.parent.mkdir(parents=True, exist_ok=True)
+            template = TOOL_REDIRECT if 'tools' in target.relative_to(site).parts else CONFIG_REDIRECT
+            target.write_text(template.format(path=str(source)), encoding='utf-8')
 
 
 setup(
@@ -91,6 +104,9 @@ setup(
     license='Apache-2.0',
     keywords='computer vision, instance segmentation, CenterMask, VoVNet, MMDetection',
     python_requires='>=3.10',
+    # Said aloud, so that an editable install puts the checkout on the path by a plain `.pth` file. The import hook that
+    # setuptools uses otherwise comes after the path, where it would find the redirects above and no package.
+    package_dir={'': '.'},
     packages=find_packages(include=['mmcentermask', 'mmcentermask.*']),
     include_package_data=False,
     install_requires=INSTALL_REQUIRES,
