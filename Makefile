@@ -9,7 +9,6 @@ STACK ?= onedl
 VENV ?= $(if $(filter openmmlab,$(STACK)),.venv-openmmlab,.venv)
 BIN := $(abspath $(VENV))/bin
 PYTEST = $(BIN)/python -m pytest -q $(PYTEST_ARGS)
-export PATH := $(BIN):$(PATH)
 
 .DEFAULT_GOAL := help
 .PHONY: help env demo test test-slow lint format clean
@@ -23,7 +22,7 @@ env: ## make the environment, mend it, or find that it is whole
 	@$(PYTHON) tools/make_env.py --stack '$(STACK)' --venv '$(VENV)'
 
 demo: env ## train, evaluate and draw; results in work_dirs/demo
-	bash demo/run_demo.sh
+	PATH="$(BIN):$$PATH" bash demo/run_demo.sh
 
 test: env ## the tests, without the slow ones
 	$(PYTEST) -m 'not slow'

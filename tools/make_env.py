@@ -10,6 +10,7 @@ import argparse
 import contextlib
 import os
 import platform
+import signal
 import sys
 import time
 from pathlib import Path
@@ -83,6 +84,11 @@ def make_env(stack: str, venv: Path) -> None:
         say(setup.plan.note)
 
 
+def _interrupt(*_) -> None:
+    """End like Ctrl-C does, so that what runs below ends too."""
+    raise KeyboardInterrupt
+
+
 def main() -> int:
     """Read the command line and return the exit code."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
@@ -104,6 +110,7 @@ def main() -> int:
         )
         return 2
     venv = Path(os.path.abspath(args.venv)) if args.venv else ROOT / VENVS[args.stack]
+    signal.signal(signal.SIGTERM, _interrupt)
     try:
         with one_at_a_time(venv):
             make_env(args.stack, venv)

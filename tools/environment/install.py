@@ -27,6 +27,21 @@ if device == 'cuda':
     assert get_compiling_cuda_version() != 'not available', 'mmcv was built without CUDA'
 """
 
+# Runs inside the environment before mmengine and opencv are there, so it loads only the compiled part of mmcv.
+CHECK_OPS = """
+import importlib.util, torch
+from importlib.machinery import PathFinder
+spec = PathFinder.find_spec('_ext', list(importlib.util.find_spec('mmcv').submodule_search_locations))
+ops = importlib.util.module_from_spec(spec)
+spec.loader.exec_module(ops)
+print(ops.get_compiling_cuda_version())
+"""
+
+
+def base_python() -> str:
+    """Return the interpreter below this one: the environment that is made anew must not be the one we run in."""
+    return getattr(sys, '_base_executable', None) or sys.executable
+
 
 def reachable(url: str) -> bool:
     """Tell whether ``url`` answers within five seconds."""
@@ -60,7 +75,7 @@ class Setup:
         run_step(
             'Making the virtual environment',
             '10 s',
-            [sys.executable, '-m', 'venv', self.venv],
+            [base_python(), '-m', 'venv', self.venv],
             self.logs,
             'On Debian and Ubuntu `apt install python3-venv` brings what is missing.',
         )
@@ -134,14 +149,7 @@ class Setup:
         wheel = [*pip, 'install', '--no-deps', '--only-binary', ':all:', '--force-reinstall', *links, self.mmcv]
         if output_of(wheel, timeout=900) is None:
             return False
-        # Only the compiled part: mmengine and opencv are not there yet.
-        load = (
-            'import importlib.util as u, torch; s = u.find_spec("mmcv"); '
-            'from importlib.machinery import PathFinder; '
-            'e = PathFinder.find_spec("_ext", list(s.submodule_search_locations)); '
-            'm = u.module_from_spec(e); print(m.get_compiling_cuda_version())'
-        )
-        cuda = output_of([self.python, '-c', load])
+        cuda = output_of([self.python, '-c', CHECK_OPS])
         if cuda is not None and (not wants_cuda or 'not available' not in cuda):
             say(f'Found a wheel of {self.mmcv} that fits.')
             return True

@@ -61,14 +61,17 @@ def run_step(what: str, takes: str, command: list, logs: Path, mend: str, env: d
     started = time.monotonic()
     with open(log, 'w', encoding='utf-8') as file:
         # A session of its own, so that an interrupt can end the compilers below it too.
-        process = subprocess.Popen(
-            [str(part) for part in command],
-            stdin=subprocess.DEVNULL,
-            stdout=file,
-            stderr=subprocess.STDOUT,
-            env={**os.environ, **(env or {})},
-            start_new_session=True,
-        )
+        try:
+            process = subprocess.Popen(
+                [str(part) for part in command],
+                stdin=subprocess.DEVNULL,
+                stdout=file,
+                stderr=subprocess.STDOUT,
+                env={**os.environ, **(env or {})},
+                start_new_session=True,
+            )
+        except OSError as error:
+            raise StepFailed(f'The step "{what}" could not start: {error}. {mend}') from error
         try:
             _wait(process, what, log, started)
         except BaseException:
