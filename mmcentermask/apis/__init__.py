@@ -1,0 +1,32 @@
+"""What the starters in tools/ and demo/ are made of, and prediction from Python."""
+
+from .dataset_check import check_data_for_testing, check_data_for_training
+from .errors import AnnotationError, CheckpointError, ImageError, InputError, MissingFileError
+from .image_check import named_image_errors
+from .inferencer import CenterMaskInferencer
+from .launch import add_run_options, build_runner, check_once, report_input_errors, start_processes
+from .model_check import check_model_for_testing, check_model_for_training
+from .run_config import load_config, set_auto_scale_lr, set_resume, use_amp
+
+__all__ = [
+    'AnnotationError',
+    'CenterMaskInferencer',
+    'CheckpointError',
+    'ImageError',
+    'InputError',
+    'MissingFileError',
+    'add_run_options',
+    'build_runner',
+    'check_data_for_testing',
+    'check_data_for_training',
+    'check_model_for_testing',
+    'check_model_for_training',
+    'check_once',
+    'load_config',
+    'named_image_errors',
+    'report_input_errors',
+    'set_auto_scale_lr',
+    'set_resume',
+    'start_processes',
+    'use_amp',
+]

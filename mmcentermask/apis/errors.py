@@ -1,0 +1,23 @@
+"""Errors whose message is one sentence for the user: what is wrong, what was expected, how to mend it."""
+
+__all__ = ['AnnotationError', 'CheckpointError', 'ImageError', 'InputError', 'MissingFileError']
+
+
+class InputError(ValueError):
+    """Something that the user gave cannot be used; the starters print the message without a traceback."""
+
+
+class MissingFileError(InputError, FileNotFoundError):
+    """A file or folder is not there."""
+
+
+class AnnotationError(InputError):
+    """An annotation file cannot be read, or does not fit the data set or the model."""
+
+
+class CheckpointError(InputError):
+    """A checkpoint cannot be read, or is of another model."""
+
+
+class ImageError(InputError):
+    """An image cannot be read."""

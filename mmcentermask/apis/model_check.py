@@ -1,0 +1,91 @@
+"""Builds a config's model once, to find out what cannot work before a run writes anything."""
+
+import copy
+import traceback
+
+from mmdet.registry import MODELS
+from mmengine.config import Config
+from mmengine.registry import init_default_scope
+from torch import nn
+
+from mmcentermask.models.untrained_norms import UntrainedNormGuard
+
+from .checkpoint_check import check_same_model, check_start, read_checkpoint
+from .errors import InputError
+
+__all__ = ['build_model', 'check_model_for_testing', 'check_model_for_training']
+
+
+def build_model(cfg: Config) -> nn.Module:
+    """Build the model; what this package itself refuses becomes an InputError.
+
+    Args:
+        cfg (Config): The whole config.
+
+    Returns:
+        nn.Module: The model, not initialized.
+
+    Raises:
+        InputError: An unknown VoVNet variant, say.
+    """
+    init_default_scope(cfg.get('default_scope', 'mmdet'))
+    try:
+        return MODELS.build(copy.deepcopy(cfg.model))
+    except ValueError as error:
+        frame = list(traceback.walk_tb(error.__traceback__))[-1][0]
+        if not frame.f_globals.get('__name__', '').startswith('mmcentermask.'):
+            raise
+        raise InputError(str(error)) from error
+
+
+def _pretrained(init_cfg) -> dict | None:
+    return init_cfg if isinstance(init_cfg, dict) and init_cfg.get('type') == 'Pretrained' else None
+
+
+def check_model_for_training(cfg: Config) -> None:
+    """Check that the model can be built and that the weights it shall begin with are its own.
+
+    Args:
+        cfg (Config): The whole config.
+
+    Raises:
+        InputError: If it cannot be built, a checkpoint is missing or of another model, or frozen batch norms would
+            train without weights.
+    """
+    model = build_model(cfg)
+    backbone = getattr(model, 'backbone', None)
+    init_cfg = _pretrained(cfg.model.get('init_cfg')) or _pretrained(cfg.model.get('backbone', {}).get('init_cfg'))
+    if cfg.get('load_from'):
+        checkpoint = read_checkpoint(cfg.load_from)
+        if cfg.get('resume'):
+            check_same_model(model, checkpoint, cfg.load_from)
+        else:
+            check_start(model, checkpoint, cfg.load_from)
+    elif init_cfg is not None and '://' not in init_cfg['checkpoint']:
+        part = model if _pretrained(cfg.model.get('init_cfg')) else backbone
+        check_start(part, read_checkpoint(init_cfg['checkpoint']), init_cfg['checkpoint'], init_cfg.get('prefix', ''))
+    elif init_cfg is None and backbone is not None:
+        _check_norms(backbone)
+
+
+def _check_norms(backbone: nn.Module) -> None:
+    """Ask the guard of a backbone what it would say in the first iteration."""
+    for guard in backbone._forward_pre_hooks.values():
+        if isinstance(guard, UntrainedNormGuard):
+            try:
+                guard(backbone.train(), ())
+            except RuntimeError as error:
+                raise InputError(str(error)) from error
+
+
+def check_model_for_testing(cfg: Config) -> None:
+    """Check that the model can be built and that ``cfg.load_from`` holds its weights.
+
+    Args:
+        cfg (Config): The whole config.
+
+    Raises:
+        InputError: If it cannot be built, or the checkpoint is missing or of another model.
+    """
+    model = build_model(cfg)
+    check_same_model(model, read_checkpoint(cfg.load_from), cfg.load_from)

@@ -1,0 +1,92 @@
+"""Reads the config of a run and applies the options of the command line."""
+
+from pathlib import Path
+from typing import Any
+
+from mmengine.config import Config
+from mmengine.device import get_device
+from mmengine.runner import find_latest_checkpoint
+
+from .data_root import set_data_root
+from .errors import InputError, MissingFileError
+
+__all__ = ['load_config', 'set_auto_scale_lr', 'set_resume', 'use_amp']
+
+
+def load_config(path: str, options: dict[str, Any] | None = None, work_dir: str | None = None) -> Config:
+    """Read a config file and override parts of it.
+
+    Args:
+        path (str): A config file.
+        options (dict, optional): Dotted name -> value, as ``--cfg-options`` gives them. ``data_root`` reaches every
+            data set and evaluator, unless another option sets theirs. Defaults to None.
+        work_dir (str, optional): Where the run writes. Defaults to the config's, or else
+            ``work_dirs/NAME_OF_THE_CONFIG``.
+
+    Returns:
+        Config: The whole config.
+
+    Raises:
+        MissingFileError: If there is no such config file.
+        InputError: If ``data_root`` is given and the config has none.
+    """
+    if not Path(path).is_file():
+        raise MissingFileError(f'there is no config {path}: give a file such as those in configs/centermask/.')
+    cfg = Config.fromfile(path)
+    options = dict(options or {})
+    if 'data_root' in options:
+        set_data_root(cfg, str(options.pop('data_root')))
+    cfg.merge_from_dict(options)
+    if work_dir is not None:
+        cfg.work_dir = work_dir
+    elif cfg.get('work_dir') is None:
+        cfg.work_dir = str(Path('work_dirs') / Path(path).stem)
+    return cfg
+
+
+def use_amp(cfg: Config) -> None:
+    """Train in mixed precision.
+
+    Args:
+        cfg (Config): The config, changed in place.
+
+    Raises:
+        InputError: If there is no accelerator: on a CPU the ops of mmcv run in full precision only.
+    """
+    if get_device() == 'cpu':
+        raise InputError('--amp needs an accelerator, and there is none here: leave --amp out.')
+    cfg.optim_wrapper.type = 'AmpOptimWrapper'
+    cfg.optim_wrapper.setdefault('loss_scale', 'dynamic')
+
+
+def set_auto_scale_lr(cfg: Config) -> None:
+    """Scale the learning rate by the linear rule, from the config's batch size to the run's.
+
+    Args:
+        cfg (Config): The config, changed in place.
+
+    Raises:
+        InputError: If the config does not say for which batch size its learning rate is.
+    """
+    if 'base_batch_size' not in (cfg.get('auto_scale_lr') or {}):
+        raise InputError(
+            '--auto-scale-lr needs to know for how many images the learning rate is: '
+            'write auto_scale_lr=dict(base_batch_size=16), say, into the config.'
+        )
+    cfg.auto_scale_lr.enable = True
+
+
+def set_resume(cfg: Config, resume: str | None) -> None:
+    """Go on with an earlier run.
+
+    Args:
+        cfg (Config): The config, changed in place.
+        resume (str, optional): A checkpoint, ``'auto'`` for the latest one in ``work_dir`` (where there is none,
+            training begins), or None to leave the config as it is.
+    """
+    if resume == 'auto':
+        cfg.resume = True
+        cfg.load_from = find_latest_checkpoint(cfg.work_dir) if Path(cfg.work_dir).is_dir() else None
+    elif resume is not None:
+        cfg.resume = True
+        cfg.load_from = resume

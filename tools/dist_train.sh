@@ -1,0 +1,23 @@
+#!/usr/bin/env bash
+# Trains on GPUS processes of this machine, with gloo where there is no GPU:
+#   tools/dist_train.sh CONFIG GPUS [options of tools/train.py]
+# On several machines set NNODES, NODE_RANK, MASTER_ADDR and PORT.
+set -euo pipefail
+
+if [ $# -lt 2 ]; then
+    echo "usage: $0 CONFIG GPUS [options of tools/train.py]" >&2
+    exit 2
+fi
+config=$1
+gpus=$2
+shift 2
+tools=$(cd "$(dirname "$0")" && pwd)
+
+export PYTHONPATH="$tools/..${PYTHONPATH:+:$PYTHONPATH}"
+exec "${PYTHON:-python}" -m torch.distributed.run \
+    --nnodes="${NNODES:-1}" \
+    --node-rank="${NODE_RANK:-0}" \
+    --master-addr="${MASTER_ADDR:-127.0.0.1}" \
+    --master-port="${PORT:-29500}" \
+    --nproc-per-node="$gpus" \
+    "$tools/train.py" "$config" --launcher pytorch "$@"

@@ -1,0 +1,58 @@
+"""Evaluates a checkpoint.
+
+python tools/test.py CONFIG CHECKPOINT --cfg-options data_root=data/coco
+"""
+
+import argparse
+import sys
+
+from mmdet.engine.hooks.utils import trigger_visualization_hook
+from mmdet.evaluation import DumpDetResults
+from mmengine.config import Config
+
+from mmcentermask import apis
+
+
+def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
+    """Read the command line."""
+    parser = argparse.ArgumentParser(description='Evaluate a checkpoint.')
+    parser.add_argument('config', help='config file')
+    parser.add_argument('checkpoint', help='checkpoint file')
+    apis.add_run_options(parser)
+    parser.add_argument('--out', metavar='FILE.pkl', help='write the predictions to a pickle file')
+    parser.add_argument('--show', action='store_true', help='show the predictions in a window')
+    parser.add_argument('--show-dir', metavar='NAME', help='draw the predictions to WORK_DIR/TIMESTAMP/NAME')
+    parser.add_argument('--wait-time', type=float, default=2, help='seconds to show each (default: %(default)s)')
+    return parser.parse_args(argv)
+
+
+def check(cfg: Config) -> None:
+    """Find out what cannot work before anything is written."""
+    apis.check_data_for_testing(cfg)
+    apis.check_model_for_testing(cfg)
+
+
+def test(args: argparse.Namespace) -> None:
+    """Evaluate as the command line says."""
+    if args.out is not None and not args.out.endswith(('.pkl', '.pickle')):
+        raise apis.InputError(f'--out is {args.out}, but it writes a pickle file: give a name that ends in .pkl.')
+    cfg = apis.load_config(args.config, args.cfg_options, args.work_dir)
+    cfg.load_from = args.checkpoint
+    if args.show or args.show_dir:
+        cfg = trigger_visualization_hook(cfg, args)
+    apis.start_processes(cfg, args.launcher, args.local_rank)
+    apis.check_once(check, cfg)
+    runner = apis.build_runner(cfg)
+    if args.out is not None:
+        runner.test_evaluator.metrics.append(DumpDetResults(out_file_path=args.out))
+    with apis.named_image_errors():
+        runner.test()
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Run the command; return 0, or 1 after one sentence on what is wrong with its input."""
+    return apis.report_input_errors(test, parse_args(argv))
+
+
+if __name__ == '__main__':
+    sys.exit(main())
