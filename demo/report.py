@@ -1,0 +1,168 @@
+"""Writes pictures and a one-page summary of a training run.
+
+python demo/report.py CONFIG CHECKPOINT --work-dir work_dirs/demo
+
+gives work_dirs/demo/predictions.png (held-out images, the truth beside the prediction), curves.png (losses and AP) and
+summary.md (AP table, commands, time, hardware, versions).
+"""
+
+import argparse
+import os
+import platform
+import sys
+import tempfile
+import warnings
+from pathlib import Path
+
+import mmcv
+import mmdet
+import mmengine
+import torch
+from mmdet.apis import init_detector
+from mmengine.config import DictAction
+
+import mmcentermask
+from mmcentermask import apis
+from mmcentermask.visualization import RunLog, draw_curves, draw_predictions, read_run_log
+
+COLUMNS = ('AP', 'AP50', 'AP75', 'APs', 'APm', 'APl')
+
+
+def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
+    """Reads the command line."""
+    parser = argparse.ArgumentParser(description='Write pictures and a summary of a training run.')
+    parser.add_argument('config', help='config of the run')
+    parser.add_argument('checkpoint', help='its checkpoint, such as work_dirs/demo/iter_1000.pth')
+    parser.add_argument('--work-dir', required=True, help='work_dir of the run, where its log is')
+    parser.add_argument('--out', help='folder to write to (default: the work_dir)')
+    parser.add_argument('--images', type=int, default=8, help='images to show (default: %(default)s)')
+    parser.add_argument('--score-thr', type=float, default=0.4, help='least score to draw (default: %(default)s)')
+    parser.add_argument('--scale', type=int, default=2, help='enlarge the images so often (default: %(default)s)')
+    parser.add_argument('--device', default='cpu', help='where to predict (default: %(default)s)')
+    parser.add_argument(
+        '--cfg-options',
+        nargs='+',
+        action=DictAction,
+        metavar='KEY=VALUE',
+        help='parts of the config to override, as in training',
+    )
+    parser.add_argument('--command', help='command to name in the summary (default: tools/train.py with this config)')
+    return parser.parse_args(argv)
+
+
+def check_args(args: argparse.Namespace) -> None:
+    """Raise InputError if a path is not there or a number is out of range; the config is checked by load_config."""
+    if not Path(args.work_dir).is_dir():
+        raise apis.MissingFileError(f'there is no folder {args.work_dir}: give the work_dir of the run.')
+    for name in ('images', 'scale'):
+        if getattr(args, name) < 1:
+            raise apis.InputError(f'--{name} is {getattr(args, name)}: give 1 or more.')
+
+
+def hardware(device: str) -> str:
+    """One line on the machine: the processor, its usable cores and, where it was used, the GPU."""
+    name = platform.processor() or platform.machine()
+    cpuinfo = Path('/proc/cpuinfo')
+    if cpuinfo.is_file():
+        names = [line.split(':', 1)[1].strip() for line in cpuinfo.read_text().splitlines() if 'model name' in line]
+        name = names[0] if names else name
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, 'sched_getaffinity') else os.cpu_count()
+    line = f'{name}, {cores} core{"s" if cores != 1 else ""}'
+    return f'{torch.cuda.get_device_name(device)}; {line}' if device.startswith('cuda') else line
+
+
+def ap_table(scores: dict) -> str:
+    """The AP values of an evaluation as a Markdown table; a dash where nothing could be scored."""
+    rows = ['| | ' + ' | '.join(COLUMNS) + ' |', '|---' * (len(COLUMNS) + 1) + '|']
+    for what, name in (('bbox', 'box'), ('segm', 'mask')):
+        values = [scores.get((what, column), -1) for column in COLUMNS]
+        rows.append(f'| {name} | ' + ' | '.join(f'{v:.3f}' if v >= 0 else '-' for v in values) + ' |')
+    return '\n'.join(rows)
+
+
+def summary(args: argparse.Namespace, log: RunLog, parameters: int, number: int) -> str:
+    """The page, as Markdown.
+
+    Args:
+        args: The command line.
+        log: The ``RunLog``.
+        parameters: Number of the model's parameters.
+        number: Number of held-out images.
+    """
+    first, last = log.train[0], log.train[-1]
+    if log.val:
+        table = ap_table(log.val[-1])
+        told = f'After iteration {log.val[-1]["iteration"]}, on {number} held-out images (COCO metric; s, m, l: area'
+        told += ' below 32², below 96² and above, in pixels).'
+    else:
+        table, told = 'Not evaluated yet.', f'There are {number} held-out images.'
+    packages = (torch, mmcv, mmengine, mmdet, mmcentermask)
+    versions = ', '.join([f'Python {platform.python_version()}'] + [f'{p.__name__} {p.__version__}' for p in packages])
+    command = args.command or f'python tools/train.py {args.config} --work-dir {args.work_dir}'
+    report = f'python demo/report.py {args.config} {args.checkpoint} --work-dir {args.work_dir}'
+    return f"""# What the run gave
+
+{table}
+
+{told}
+
+![Held-out images, truth beside prediction](predictions.png)
+
+Images at equal steps through the held-out set, not chosen. Boxes with a score above {args.score_thr:g} are drawn; crowd
+regions are not.
+
+![Losses and AP](curves.png)
+
+| | |
+|---|---|
+| Command | `{command}` |
+| Pictures | `{report}` |
+| Config | `{args.config}`, {parameters:,} parameters |
+| Checkpoint | `{args.checkpoint}` |
+| Training | {last['iteration']} iterations, loss {first['loss']:.2f} at first and {last['loss']:.2f} at last |
+| Time | {log.seconds / 60:.1f} minutes from start to last log line, evaluation included |
+| Hardware | {hardware(args.device)} (where this page was written) |
+| Versions | {versions} |
+"""
+
+
+def write_all(out: Path, contents: dict[str, bytes]) -> None:
+    """Write files by way of temporary names, so that each is either the old or the new one."""
+    try:
+        out.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryDirectory(prefix='.report-', dir=out) as folder:
+            for name, content in contents.items():
+                Path(folder, name).write_bytes(content)
+            for name in contents:
+                os.replace(Path(folder, name), out / name)
+    except OSError as error:
+        raise apis.InputError(f'cannot write to {out} ({error.strerror}): name another folder with --out.') from error
+
+
+def report(args: argparse.Namespace) -> None:
+    """Make everything first, then write it."""
+    check_args(args)
+    cfg = apis.load_config(args.config, args.cfg_options, args.work_dir)
+    log = read_run_log(args.work_dir)
+    # The AP values in the log are of the validation data, and so shall be the pictures.
+    cfg.test_dataloader, cfg.test_evaluator = cfg.val_dataloader, cfg.val_evaluator
+    cfg.load_from = args.checkpoint
+    apis.check_data_for_testing(cfg)
+    apis.check_model_for_testing(cfg)
+    with warnings.catch_warnings():
+        warnings.simplefilter('ignore')  # of boxes that reach beyond the image, of torch.meshgrid
+        model = init_detector(cfg, args.checkpoint, device=args.device)
+        grid, number = draw_predictions(model, cfg.val_dataloader.dataset, args.images, args.score_thr, args.scale)
+    page = summary(args, log, sum(p.numel() for p in model.parameters()), number)
+    out = Path(args.out or args.work_dir)
+    write_all(out, {'predictions.png': grid, 'curves.png': draw_curves(log), 'summary.md': page.encode()})
+    print(f'wrote {out}/summary.md, predictions.png and curves.png')
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Run the command; return 0, or 1 after one sentence on what is wrong with its input."""
+    return apis.report_input_errors(report, parse_args(argv))
+
+
+if __name__ == '__main__':
+    sys.exit(main())

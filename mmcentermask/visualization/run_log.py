@@ -1,0 +1,109 @@
+"""Reads the log that mmengine's Runner writes into its work_dir."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+from dataclasses import dataclass, field
+from datetime import datetime
+from pathlib import Path
+
+from mmcentermask.apis.errors import InputError, MissingFileError
+
+_METRIC = re.compile(r'(?:.*/)?(bbox|segm)_mAP(?:_(50|75|s|m|l))?$')
+
+
+@dataclass
+class RunLog:
+    """What a run logged.
+
+    Attributes:
+        train: One dict a training line (``loss``, ``loss_cls``, ``time``, ...), by ``iteration``.
+        val: One dict an evaluation, by ``iteration``: the AP values (0..1, or -1 where nothing could be scored) under
+            the keys ``('bbox' or 'segm', 'AP', 'AP50', 'AP75', 'APs', 'APm' or 'APl')``.
+        seconds: Time from the start to the last line, evaluation included, in seconds; resumed runs are added up.
+    """
+
+    train: list[dict] = field(default_factory=list)
+    val: list[dict] = field(default_factory=list)
+    seconds: float = 0.0
+
+    def _forget_from(self, iteration: int) -> None:
+        self.train = [line for line in self.train if line['iteration'] < iteration]
+        self.val = [line for line in self.val if line['iteration'] < iteration]
+
+
+def _lines(file: Path) -> list[dict]:
+    """The lines of a log in mmengine's form; a last line that was cut off is left out."""
+    lines = []
+    for text in file.read_text().splitlines():
+        try:
+            line = json.loads(text)
+        except ValueError:
+            continue
+        if isinstance(line, dict) and 'step' in line:
+            lines.append(line)
+    return lines
+
+
+def _scores(line: dict) -> dict:
+    """The AP values of an evaluation line, by (what, which)."""
+    matches = ((_METRIC.match(key), value) for key, value in line.items())
+    return {(match[1], 'AP' + (match[2] or '')): value for match, value in matches if match}
+
+
+def _wall_time(file: Path) -> float:
+    """Seconds from the time in the name of a run's folder to the last change of its log."""
+    try:
+        start = datetime.strptime(file.parent.parent.name, '%Y%m%d_%H%M%S').timestamp()
+    except ValueError:
+        return 0.0
+    return max(file.stat().st_mtime - start, 0.0)
+
+
+def _read_one(file: Path) -> RunLog:
+    log, iteration = RunLog(seconds=_wall_time(file)), 0
+    for line in _lines(file):
+        if 'loss' in line:
+            iteration = line['step']
+            log.train.append({**line, 'iteration': iteration})
+        else:
+            # mmengine writes the epoch here unless LoggerHook has log_metric_by_epoch=False, and an epoch is never more
+            # than the iteration. Then the place in the file tells the iteration.
+            log.val.append({**_scores(line), 'iteration': max(iteration, line['step'])})
+    return log
+
+
+def read_run_log(work_dir: str | os.PathLike) -> RunLog:
+    """Reads all runs of a work_dir as one.
+
+    A resumed run goes on where it was resumed; a run begun anew takes the place of the one before.
+
+    Args:
+        work_dir: ``work_dir`` of an mmengine Runner with the default ``LocalVisBackend``.
+
+    Returns:
+        The log, with at least one line of training.
+
+    Raises:
+        MissingFileError: If there is no log below ``work_dir``.
+        InputError: If the log has no line of training yet.
+    """
+    files = sorted(Path(work_dir).glob('*/vis_data/scalars.json'))
+    if not files:
+        raise MissingFileError(
+            f'{work_dir} holds no log (*/vis_data/scalars.json): give the work_dir of a training run.'
+        )
+    log = RunLog()
+    for file in files:
+        part = _read_one(file)
+        if not part.train:
+            continue
+        # Lines of training come at a fixed interval, so a run from the start begins no later than the one before.
+        log._forget_from(part.train[0]['iteration'])
+        anew = not log.train
+        log = RunLog(log.train + part.train, log.val + part.val, part.seconds + (0.0 if anew else log.seconds))
+    if not log.train:
+        raise InputError(f'the log in {work_dir} has no line of training yet: wait for the first, or train longer.')
+    return log
