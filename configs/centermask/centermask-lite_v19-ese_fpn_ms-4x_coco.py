@@ -1,3 +1,3 @@
-_base_ = ['../_base_/models/centermask-lite_fpn.py', '../_base_/recipes/coco_lite-ms-4x.py']
+_base_ = ['../_base_/models/centermask-lite_fpn.py', '../_base_/recipes/coco_lite-ms.py', '../_base_/recipes/sgd_4x.py']
 
 model = dict(backbone=dict(arch='V-19'))

@@ -1,1 +1,1 @@
-_base_ = ['../_base_/models/centermask_r50_fpn.py', '../_base_/recipes/coco_1x.py']
+_base_ = ['../_base_/models/centermask_r50_fpn.py', '../_base_/recipes/coco.py', '../_base_/recipes/sgd_1x.py']

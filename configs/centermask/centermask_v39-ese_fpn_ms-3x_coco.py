@@ -1,1 +1,1 @@
-_base_ = ['../_base_/models/centermask_fpn.py', '../_base_/recipes/coco_ms-3x.py']
+_base_ = ['../_base_/models/centermask_fpn.py', '../_base_/recipes/coco_ms.py', '../_base_/recipes/sgd_3x.py']

@@ -12,7 +12,13 @@ model = dict(
         pad_mask=True,
         pad_size_divisor=32,
     ),
-    backbone=dict(type='VoVNet', arch='V-39', out_indices=(1, 2, 3)),
+    backbone=dict(
+        type='VoVNet',
+        arch='V-39',
+        out_indices=(1, 2, 3),
+        norm_cfg=dict(type='BN', requires_grad=False),
+        norm_eval=True,
+    ),
     neck=dict(
         type='FPN',
         in_channels=[512, 768, 1024],

@@ -1,5 +1,5 @@
-# 270k iterations of 16 images with warm-up and cosine decay in the place of steps
-_base_ = './coco_ms-2x.py'
+# 270k iterations of 16 images, warm-up and cosine decay in the place of steps
+_base_ = './sgd_1x.py'
 
 max_iters = 270000
 train_cfg = dict(max_iters=max_iters)

@@ -1,5 +1,5 @@
-# 270k iterations of 16 images, short side one of 640, 672, ..., 800
-_base_ = './coco_ms-2x.py'
+# 270k iterations of 16 images
+_base_ = './sgd_1x.py'
 
 max_iters = 270000
 train_cfg = dict(max_iters=max_iters)

@@ -1,5 +1,5 @@
-# CenterMask-Lite: 360k iterations of 16 images, short side 580 or 600; tested at 600 / 1000
-_base_ = './coco_1x.py'
+# COCO for CenterMask-Lite: trained at a short side of 580 or 600, tested at 600, long side at most 1000
+_base_ = './coco.py'
 
 train_pipeline = [
     dict(type='LoadImageFromFile'),
@@ -17,10 +17,3 @@ test_pipeline = [
 train_dataloader = dict(dataset=dict(pipeline=train_pipeline))
 val_dataloader = dict(dataset=dict(pipeline=test_pipeline))
 test_dataloader = val_dataloader
-
-max_iters = 360000
-train_cfg = dict(max_iters=max_iters)
-param_scheduler = [
-    dict(type='LinearLR', start_factor=0.001, by_epoch=False, begin=0, end=1000),
-    dict(type='MultiStepLR', by_epoch=False, begin=0, end=max_iters, milestones=[300000, 340000], gamma=0.1),
-]

@@ -1,0 +1,37 @@
+# `make demo`: CenterMask-Lite V-19-slim-dw from random weights on drawn shapes, on CPU
+_base_ = [
+    '../_base_/models/centermask-lite_fpn.py',
+    '../_base_/recipes/shapes.py',
+    '../_base_/recipes/adamw_scratch.py',
+]
+
+model = dict(
+    num_classes=4,
+    data_preprocessor=dict(std=[57.375, 57.12, 58.395]),
+    backbone=dict(arch='V-19-slim-dw', norm_cfg=dict(requires_grad=True), norm_eval=False),
+    neck=dict(in_channels=[256, 384, 512]),
+    bbox_head=dict(
+        # for images of about 200 pixels; the published ranges would send nearly every object to the finest level
+        regress_ranges=((-1, 24), (24, 48), (48, 96), (96, 192), (192, 1e8)),
+        init_cfg=dict(
+            type='Normal',
+            layer='Conv2d',
+            std=0.01,
+            override=[
+                dict(type='Normal', name='conv_cls', std=0.01, bias_prob=0.01),
+                # distances start at two strides: at zero, the ReLU on them lets half of the gradients die
+                dict(type='Normal', name='conv_reg', std=0.01, bias=2.0),
+            ],
+        ),
+    ),
+    # 8 RoIs an image in place of 128: the mask branch costs most of an iteration and learns first
+    train_cfg=dict(rcnn=dict(sampler=dict(num=8))),
+)
+
+max_iters = 700
+train_cfg = dict(max_iters=max_iters, val_interval=175)
+param_scheduler = [
+    dict(type='LinearLR', start_factor=0.01, by_epoch=False, begin=0, end=50),
+    dict(type='CosineAnnealingLR', by_epoch=False, begin=50, end=max_iters, eta_min_ratio=0.01),
+]
+default_hooks = dict(checkpoint=dict(interval=175))
