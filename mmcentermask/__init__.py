@@ -5,6 +5,6 @@ from .version import __version__
 
 check_dependencies()
 
-from . import datasets, models  # noqa: E402, F401 - registers the classes
+from . import datasets, engine, models  # noqa: E402, F401 - registers the classes
 
 __all__ = ['__version__']

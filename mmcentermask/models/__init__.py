@@ -6,6 +6,13 @@ from .centermask_head import CenterMaskHead
 from .centermask_iou_head import CenterMaskIoUHead
 from .centermask_roi_head import CenterMaskRoIHead
 from .ese import EffectiveSE
+from .first_centermask import (
+    FirstCenterMask,
+    FirstCenterMaskHead,
+    FirstCenterMaskRoIHead,
+    LastPixelOverlaps2D,
+    LastPixelRoIExtractor,
+)
 from .mobilenet_v2 import TrimmedMobileNetV2
 from .sag_mask_head import SAGMaskHead, SpatialAttention
 from .smoothed_giou_loss import SmoothedGIoULoss
@@ -18,6 +25,11 @@ __all__ = [
     'CenterMaskIoUHead',
     'CenterMaskRoIHead',
     'EffectiveSE',
+    'FirstCenterMask',
+    'FirstCenterMaskHead',
+    'FirstCenterMaskRoIHead',
+    'LastPixelOverlaps2D',
+    'LastPixelRoIExtractor',
     'SAGMaskHead',
     'SmoothedGIoULoss',
     'SpatialAttention',

@@ -1,6 +1,6 @@
 """Which pyramid level an RoI reads: Eq. 2 of the CenterMask paper (section 3.2)."""
 
-from typing import Sequence, Tuple
+from collections.abc import Sequence
 
 import torch
 from mmdet.models.roi_heads.roi_extractors import SingleRoIExtractor
@@ -74,10 +74,10 @@ class AdaptiveRoIExtractor(SingleRoIExtractor):
 
     def forward(
         self,
-        feats: Tuple[Tensor, ...],
+        feats: tuple[Tensor, ...],
         rois: Tensor,
         roi_scale_factor: float | None = None,
-        img_shapes: Sequence[Tuple[int, int]] | None = None,
+        img_shapes: Sequence[tuple[int, int]] | None = None,
     ) -> Tensor:
         """Extract RoI features.
 
@@ -102,8 +102,9 @@ class AdaptiveRoIExtractor(SingleRoIExtractor):
         for i, (feat, roi_layer) in enumerate(zip(feats, self.roi_layers)):
             inds = (levels == i).nonzero().squeeze(1)
             if len(inds) > 0:
-                # not every device has RoIAlign in reduced precision, and coordinates need fp32 anyway
-                roi_feats[inds] = roi_layer(feat.float(), rois[inds].float()).to(roi_feats.dtype)
+                # not every device has RoIAlign in reduced precision, coordinates need fp32 anyway, and on CPU it
+                # reads a channels-last tensor as if it were contiguous
+                roi_feats[inds] = roi_layer(feat.float().contiguous(), rois[inds].float()).to(roi_feats.dtype)
             elif feat.requires_grad:
                 # keeps an unused level in the graph, so that processes of DDP agree; an empty slice,
                 # since 0 times an overflown sum is not 0

@@ -1,7 +1,6 @@
 """The detector: image -> backbone -> neck -> bbox_head -> roi_head (CenterMask, Fig. 2)."""
 
 import copy
-from typing import Tuple
 
 from mmdet.models.detectors import SingleStageDetector
 from mmdet.registry import MODELS
@@ -100,7 +99,7 @@ class CenterMask(SingleStageDetector):
         results_list = self.roi_head.predict(x, results_list, batch_data_samples, rescale=rescale)
         return self.add_pred_to_datasample(batch_data_samples, results_list)
 
-    def _forward(self, batch_inputs: Tensor, batch_data_samples: OptSampleList = None) -> Tuple:
+    def _forward(self, batch_inputs: Tensor, batch_data_samples: OptSampleList = None) -> tuple:
         x = self.extract_feat(batch_inputs)
         results = self.bbox_head(x)
         if batch_data_samples is None:

@@ -1,7 +1,5 @@
 """FCOS boxes, scored and decoded as the CenterMask authors do (paper, section 3.1)."""
 
-from typing import List, Tuple
-
 import torch
 from mmcv.cnn import Scale
 from mmdet.models.dense_heads import FCOSHead
@@ -61,7 +59,7 @@ class CenterMaskHead(FCOSHead):
         )
         self.score_power = score_power
 
-    def forward_single(self, x: Tensor, scale: Scale, stride: int) -> Tuple[Tensor, Tensor, Tensor]:
+    def forward_single(self, x: Tensor, scale: Scale, stride: int) -> tuple[Tensor, Tensor, Tensor]:
         """Run one level.
 
         Args:
@@ -76,7 +74,7 @@ class CenterMaskHead(FCOSHead):
         return super().forward_single(x, scale, stride=1)
 
     def predict_by_feat(
-        self, cls_scores: List[Tensor], bbox_preds: List[Tensor], score_factors: List[Tensor], **kwargs
+        self, cls_scores: list[Tensor], bbox_preds: list[Tensor], score_factors: list[Tensor], **kwargs
     ) -> InstanceList:
         """Decode a batch.
 
@@ -96,10 +94,10 @@ class CenterMaskHead(FCOSHead):
 
     def _predict_by_feat_single(
         self,
-        cls_score_list: List[Tensor],
-        bbox_pred_list: List[Tensor],
-        score_factor_list: List[Tensor],
-        mlvl_priors: List[Tensor],
+        cls_score_list: list[Tensor],
+        bbox_pred_list: list[Tensor],
+        score_factor_list: list[Tensor],
+        mlvl_priors: list[Tensor],
         img_meta: dict,
         cfg: ConfigDict | None,
         rescale: bool = False,
@@ -121,8 +119,7 @@ class CenterMaskHead(FCOSHead):
             distances.append(bbox_pred.permute(1, 2, 0).flatten(0, 1)[locations])
             scores.append(score)
             labels.append(classes)
-        # no max_shape: the boxes are not clipped
-        boxes = self.bbox_coder.decode(torch.cat(points), torch.cat(distances))
+        boxes = self._decode(torch.cat(points), torch.cat(distances), img_meta)
         results = InstanceData(scores=torch.cat(scores) ** self.score_power, labels=torch.cat(labels))
         # mmcv separates the classes by shifting their boxes by the largest coordinate, which fails with
         # coordinates below zero; so suppression sees boxes moved into the positive quadrant
@@ -133,3 +130,7 @@ class CenterMaskHead(FCOSHead):
         if rescale:
             results.bboxes = scale_boxes(results.bboxes, [1 / s for s in img_meta['scale_factor']])
         return results
+
+    def _decode(self, points: Tensor, distances: Tensor, img_meta: dict) -> Tensor:
+        """Make boxes (n, 4) of points (n, 2) and distances (n, 4), in pixels; not clipped to the image."""
+        return self.bbox_coder.decode(points, distances)

@@ -1,10 +1,7 @@
 """Mask scoring that leaves the box score alone (Mask Scoring R-CNN, in CenterMask's form)."""
 
-from typing import List, Tuple
-
 import numpy as np
 import pycocotools.mask as mask_util
-import torch
 from mmdet.models.roi_heads.mask_heads import MaskIoUHead
 from mmdet.models.task_modules.samplers import SamplingResult
 from mmdet.registry import MODELS
@@ -61,7 +58,7 @@ class CenterMaskIoUHead(MaskIoUHead):
 
     def get_targets(
         self,
-        sampling_results: List[SamplingResult],
+        sampling_results: list[SamplingResult],
         batch_gt_instances: InstanceList,
         mask_preds: Tensor,
         mask_targets: Tensor,
@@ -97,7 +94,7 @@ class CenterMaskIoUHead(MaskIoUHead):
         union = predicted.sum(dim=(1, 2)) + mask_targets.sum(dim=(1, 2)) / ratio - overlap
         return overlap / union.clamp(min=1)
 
-    def predict_by_feat(self, mask_iou_preds: Tuple[Tensor, ...], results_list: InstanceList) -> InstanceList:
+    def predict_by_feat(self, mask_iou_preds: tuple[Tensor, ...], results_list: InstanceList) -> InstanceList:
         """Add ``mask_scores``.
 
         Args:

@@ -1,7 +1,5 @@
 """A mask branch on the boxes of a one-stage detector, with no second box stage."""
 
-from typing import List, Tuple
-
 import torch
 from mmdet.models.roi_heads import StandardRoIHead
 from mmdet.models.task_modules.samplers import SamplingResult
@@ -51,7 +49,7 @@ class CenterMaskRoIHead(StandardRoIHead):
         )
         self.mask_iou_head = None if mask_iou_head is None else MODELS.build(mask_iou_head)
 
-    def loss(self, x: Tuple[Tensor, ...], proposals: InstanceList, batch_data_samples: SampleList) -> dict:
+    def loss(self, x: tuple[Tensor, ...], proposals: InstanceList, batch_data_samples: SampleList) -> dict:
         """Compute the losses of the mask branch.
 
         Args:
@@ -73,10 +71,10 @@ class CenterMaskRoIHead(StandardRoIHead):
 
     def mask_loss(
         self,
-        x: Tuple[Tensor, ...],
-        sampling_results: List[SamplingResult],
+        x: tuple[Tensor, ...],
+        sampling_results: list[SamplingResult],
         batch_gt_instances: InstanceList,
-        img_shapes: List[Tuple[int, int]],
+        img_shapes: list[tuple[int, int]],
     ) -> dict:
         """Compute the losses for given RoIs.
 
@@ -113,7 +111,7 @@ class CenterMaskRoIHead(StandardRoIHead):
         return losses
 
     def predict(
-        self, x: Tuple[Tensor, ...], results_list: InstanceList, batch_data_samples: SampleList, rescale: bool = False
+        self, x: tuple[Tensor, ...], results_list: InstanceList, batch_data_samples: SampleList, rescale: bool = False
     ) -> InstanceList:
         """Add masks to detections.
 
@@ -142,23 +140,25 @@ class CenterMaskRoIHead(StandardRoIHead):
             results_list = self.mask_iou_head.predict_by_feat(mask_iou_preds.split(counts), results_list)
         # features came from the whole box, the mask is pasted into the part of it inside of the image
         clipped, clipped_preds = [], []
-        for results, preds, (height, width) in zip(results_list, mask_preds, img_shapes):
-            boxes = results.bboxes
-            results.bboxes = torch.stack([boxes[:, 0::2].clamp(0, width), boxes[:, 1::2].clamp(0, height)], 2).flatten(
-                1
-            )
+        for results, preds, img_meta in zip(results_list, mask_preds, img_metas):
+            results.bboxes = self._final_boxes(results.bboxes, img_meta, rescale)
             visible = (results.bboxes[:, 2:] > results.bboxes[:, :2]).all(dim=1)
             clipped.append(results[visible])
             clipped_preds.append(preds[visible])
         return self.mask_head.predict_by_feat(clipped_preds, clipped, img_metas, self.test_cfg, rescale=rescale)
 
-    def forward(self, x: Tuple[Tensor, ...], results_list: InstanceList, batch_data_samples: SampleList) -> tuple:
+    def _final_boxes(self, boxes: Tensor, img_meta: dict, rescale: bool) -> Tensor:
+        """Clip boxes (n, 4), in pixels of the network's input, to the image."""
+        height, width = img_meta['img_shape'][:2]
+        return torch.stack([boxes[:, 0::2].clamp(0, width), boxes[:, 1::2].clamp(0, height)], dim=2).flatten(1)
+
+    def forward(self, x: tuple[Tensor, ...], results_list: InstanceList, batch_data_samples: SampleList) -> tuple:
         """Return the raw mask logits, (n, K, 2h, 2w), for given boxes, as a tuple of one."""
         rois = bbox2roi([results.bboxes for results in results_list])
         img_shapes = [sample.metainfo['img_shape'][:2] for sample in batch_data_samples]
         return (self._mask_forward(x, rois, img_shapes)['mask_preds'],)
 
-    def _mask_forward(self, x: Tuple[Tensor, ...], rois: Tensor, img_shapes: List[Tuple[int, int]]) -> dict:
+    def _mask_forward(self, x: tuple[Tensor, ...], rois: Tensor, img_shapes: list[tuple[int, int]]) -> dict:
         feats = x[: self.mask_roi_extractor.num_inputs]
         if isinstance(self.mask_roi_extractor, AdaptiveRoIExtractor):
             mask_feats = self.mask_roi_extractor(feats, rois, img_shapes=img_shapes)

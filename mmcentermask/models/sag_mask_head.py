@@ -1,7 +1,5 @@
 """Spatial attention-guided mask (CenterMask, section 3.3): SpatialAttention and SAGMaskHead."""
 
-from typing import List
-
 import torch
 from mmdet.models.roi_heads.mask_heads import FCNMaskHead
 from mmdet.models.task_modules.samplers import SamplingResult
@@ -71,7 +69,7 @@ class SAGMaskHead(FCNMaskHead):
         return self.conv_logits(x)
 
     def get_targets(
-        self, sampling_results: List[SamplingResult], batch_gt_instances: InstanceList, rcnn_train_cfg: ConfigDict
+        self, sampling_results: list[SamplingResult], batch_gt_instances: InstanceList, rcnn_train_cfg: ConfigDict
     ) -> Tensor:
         """Crop and resize the ground-truth mask of every positive RoI.
 

@@ -19,6 +19,7 @@ class UntrainedNormGuard:
         self.passed = False
 
     def __call__(self, module: nn.Module, args: tuple) -> None:
+        """Check ``module`` before it runs."""
         if self.passed or not (module.training and module.norm_eval):
             return
         norms = [m for m in module.modules() if isinstance(m, _BatchNorm) and m.running_var is not None]

@@ -1,6 +1,7 @@
 """VoVNet (Lee et al., CVPRW 2019) and VoVNetV2 (CenterMask, section 3.4): one table of variants."""
 
-from typing import NamedTuple, Sequence, Tuple
+from collections.abc import Sequence
+from typing import NamedTuple
 
 import torch
 import torch.utils.checkpoint as cp
@@ -19,11 +20,11 @@ from .untrained_norms import UntrainedNormGuard
 class Variant(NamedTuple):
     """A row of the table of variants; stages are stages 2..5 of the paper, at strides 4, 8, 16, 32."""
 
-    stem: Tuple[int, int, int]  # output channels of the three stem convolutions
-    conv_channels: Tuple[int, int, int, int]  # of the 3x3 convolutions of each stage
-    out_channels: Tuple[int, int, int, int]  # of each stage
+    stem: tuple[int, int, int]  # output channels of the three stem convolutions
+    conv_channels: tuple[int, int, int, int]  # of the 3x3 convolutions of each stage
+    out_channels: tuple[int, int, int, int]  # of each stage
     num_convs: int  # 3x3 convolutions in an OSA module
-    num_modules: Tuple[int, int, int, int]  # OSA modules in each stage
+    num_modules: tuple[int, int, int, int]  # OSA modules in each stage
     depthwise: bool = False  # every 3x3 is depthwise separable
 
 
@@ -252,7 +253,7 @@ class VoVNet(BaseModule):
                 if hasattr(m, 'conv_offset'):
                     constant_init(m.conv_offset, 0)
 
-    def forward(self, x: Tensor) -> Tuple[Tensor, ...]:
+    def forward(self, x: Tensor) -> tuple[Tensor, ...]:
         """Extract features.
 
         Args:
