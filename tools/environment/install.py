@@ -104,8 +104,8 @@ class Setup:
 
     def install_torch(self) -> None:
         """Install torch: a wheel that pip is already pointed at, else the CPU build unless there is an NVIDIA GPU."""
-        local = [self.python, '-m', 'pip', 'install', '-q', '--no-index', '--no-deps', TORCH]
-        if not self.gpu and output_of(local, timeout=600) is not None:
+        at_hand = [self.python, '-m', 'pip', 'install', '--dry-run', '--no-index', '--no-deps', TORCH]
+        if not self.gpu and output_of(at_hand, timeout=300) is not None:
             self.pip(f'Installing {TORCH} from the wheels at hand', '30 s', 'install', TORCH, *COMMON[:1])
             return
         extra, takes = [], '10 minutes (about 3 GB with its CUDA libraries)'
