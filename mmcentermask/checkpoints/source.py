@@ -1,0 +1,50 @@
+"""What a checkpoint file holds beside its parameters, and the parameters under their plain names."""
+
+import re
+from typing import Any, NamedTuple
+
+from torch import Tensor
+
+from ..apis.errors import CheckpointError
+
+# where code bases keep the parameters in a checkpoint
+_KEYS = ('model', 'state_dict', 'model_state_dict', 'model_state', 'params')
+
+
+class Source(NamedTuple):
+    """Parameters of a checkpoint, and what else was in it."""
+
+    tensors: dict[str, Tensor]  # by name, without `module.`
+    left_out: dict[str, str]  # name of an entry -> why it stays behind
+
+
+def unwrap(checkpoint: Any, path: str) -> Source:
+    """Find the parameters in what a file holds.
+
+    Args:
+        checkpoint (Any): What the file holds.
+        path (str): Its name, for the message.
+
+    Returns:
+        Source: Names without the ``module.`` that (distributed) data parallel training leaves.
+
+    Raises:
+        CheckpointError: If it holds no parameters.
+    """
+    left_out = {}
+    if isinstance(checkpoint, dict):
+        for key in _KEYS:
+            inner = checkpoint.get(key)
+            if isinstance(inner, dict) and any(isinstance(value, Tensor) for value in inner.values()):
+                left_out = {name: 'state of the training' for name in checkpoint if name != key}
+                checkpoint = inner
+                break
+    tensors = {}
+    for name, value in checkpoint.items() if isinstance(checkpoint, dict) else ():
+        if isinstance(value, Tensor):
+            tensors[re.sub(r'^(module\.)+', '', str(name))] = value
+        else:
+            left_out[str(name)] = 'not a tensor'
+    if not tensors:
+        raise CheckpointError(f"{path} holds no parameters: give a file with a model's state_dict.")
+    return Source(tensors, left_out)
