@@ -25,7 +25,7 @@ def clock(seconds: float) -> str:
     return f'{seconds:.1f} s' if seconds < 60 else f'{int(seconds) // 60} min {int(seconds) % 60:02d} s'
 
 
-def output_of(command: list, timeout: float = 60.0) -> str | None:
+def output_of(command: list, timeout: float = 300.0) -> str | None:
     """Return what ``command`` prints, or None when it fails, is missing or takes longer than ``timeout`` seconds."""
     try:
         done = subprocess.run(
