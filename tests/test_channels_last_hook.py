@@ -30,7 +30,8 @@ def test_same_losses_and_gradients_with_every_mmcv_op(extractor):
         sum(losses.values()).backward()
         results.append((losses, {name: p.grad for name, p in net.named_parameters()}))
     for name, loss in results[0][0].items():
-        torch.testing.assert_close(results[1][0][name], loss, atol=0, rtol=1e-4)
+        torch.testing.assert_close(results[1][0][name], loss, atol=0, rtol=1e-3)
     for name, grad in results[0][1].items():
         difference = (results[1][1][name] - grad).norm() / grad.norm().clamp(min=1e-6)
-        assert difference < 5e-3, name
+        # batch norms over few pixels amplify rounding to some percent; scrambled features differ by more than 100
+        assert difference < 0.1, name

@@ -1,0 +1,140 @@
+"""Every config builds, is the published model, and says how it trains."""
+
+import copy
+import functools
+import json
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+from mmdet.registry import DATASETS, MODELS, TRANSFORMS
+from mmengine.config import Config
+
+from conftest import CONFIGS, ROOT
+
+# sums over the shapes of the official checkpoints, norms counted, running statistics not
+PARAMETERS = json.loads((ROOT / 'tests/data/parameter_counts.json').read_text())
+ALL = sorted(path.stem for path in CONFIGS.glob('*.py'))
+
+
+@functools.cache
+def parsed(name):
+    return Config.fromfile(CONFIGS / f'{name}.py')
+
+
+def load(name):
+    return copy.deepcopy(parsed(name))
+
+
+@pytest.mark.parametrize('name', sorted(PARAMETERS))
+def test_parameters_are_those_of_the_official_checkpoint(name):
+    with torch.device('meta'):
+        model = MODELS.build(load(name).model)
+    assert sum(p.numel() for p in model.parameters()) == PARAMETERS[name]
+
+
+def test_every_published_config_is_there():
+    two = ['r50', 'r101', 'x101-32x8d', 'v39-ese', 'v57-ese', 'v99-ese']
+    names = {
+        f'centermask_{v}_fpn_ms-3x_coco' for v in [*two, 'v19-ese', 'mv2', 'v39-ese-dcn', 'v57-ese-dcn', 'v99-ese-dcn']
+    }
+    names |= {f'centermask_{v}_fpn_ms-2x_coco' for v in two}
+    names |= {f'centermask_{v}_fpn_1x_coco' for v in ('r50', 'v39-ese')}
+    lite = ['mv2', 'r50', 'v19-slim-dw-ese', 'v19-slim-ese', 'v19-ese', 'v39-ese']
+    names |= {f'centermask-lite_{v}_fpn_ms-4x_coco' for v in lite}
+    assert names == set(PARAMETERS) and names <= set(ALL)
+
+
+@pytest.mark.parametrize('name', ALL)
+def test_all_transforms_exist_and_backbones_are_frozen_unless_from_scratch(name):
+    cfg = load(name)
+    for loader in (cfg.train_dataloader, cfg.val_dataloader, cfg.test_dataloader):
+        for transform in loader.dataset.pipeline:
+            assert TRANSFORMS.get(transform.type) is not None
+        assert DATASETS.get(loader.dataset.type) is not None
+    scratch = 'scratch' in name or 'shapes' in name or 'custom' in name
+    assert cfg.model.backbone.norm_eval is not scratch
+    assert cfg.model.backbone.norm_cfg.requires_grad is scratch
+
+
+@pytest.mark.parametrize(
+    'name, iterations, steps, short, long',
+    [
+        ('centermask_v39-ese_fpn_1x_coco', 90000, [60000, 80000], {800}, 1333),
+        ('centermask_v39-ese_fpn_ms-2x_coco', 180000, [120000, 160000], set(range(640, 801, 32)), 1333),
+        ('centermask_v39-ese_fpn_ms-3x_coco', 270000, [210000, 250000], set(range(640, 801, 32)), 1333),
+        ('centermask-lite_v39-ese_fpn_ms-4x_coco', 360000, [300000, 340000], {580, 600}, 1000),
+    ],
+)
+def test_recipes(name, iterations, steps, short, long):
+    cfg = load(name)
+    warm_up, decay = cfg.param_scheduler
+    assert (warm_up.type, warm_up.start_factor, warm_up.end) == ('LinearLR', 0.001, 1000)
+    assert (decay.type, decay.milestones, decay.gamma, decay.end) == ('MultiStepLR', steps, 0.1, iterations)
+    assert cfg.train_cfg.max_iters == iterations
+    optimizer = cfg.optim_wrapper.optimizer
+    assert (optimizer.type, optimizer.lr, optimizer.momentum, optimizer.weight_decay) == ('SGD', 0.01, 0.9, 0.0001)
+    assert cfg.optim_wrapper.paramwise_cfg.norm_decay_mult == 0 and cfg.auto_scale_lr.base_batch_size == 16
+    resize = next(t for t in cfg.train_dataloader.dataset.pipeline if 'Resize' in t.type)
+    scales = resize.scales if 'scales' in resize else [resize.scale]
+    assert {min(s) for s in scales} == short and {max(s) for s in scales} == {long}
+    test = next(t for t in cfg.test_dataloader.dataset.pipeline if t.type == 'Resize')
+    assert tuple(test.scale) == ((1333, 800) if long == 1333 else (1000, 600))
+
+
+def test_cosine_recipe_takes_the_place_of_the_steps():
+    cfg = Config.fromfile(ROOT / 'configs/_base_/recipes/sgd_3x-cosine.py')
+    assert [s.type for s in cfg.param_scheduler] == ['LinearLR', 'CosineAnnealingLR']
+    assert cfg.param_scheduler[1].begin == 1000 and cfg.param_scheduler[1].end == cfg.train_cfg.max_iters == 270000
+
+
+def test_normalization_and_resnet_styles():
+    for name in PARAMETERS:
+        cfg = load(name).model
+        assert cfg.data_preprocessor.mean == [103.53, 116.28, 123.675] and not cfg.data_preprocessor.bgr_to_rgb
+        assert cfg.data_preprocessor.std == ([57.375, 57.12, 58.395] if 'x101' in name else [1.0, 1.0, 1.0])
+        assert cfg.data_preprocessor.pad_size_divisor == 32
+        if cfg.backbone.type in ('ResNet', 'ResNeXt'):
+            assert cfg.backbone.style == ('pytorch' if 'x101' in name else 'caffe') and cfg.backbone.frozen_stages == 1
+
+
+def test_a_variant_is_a_few_lines_and_at_most_three_levels_deep():
+    for name in PARAMETERS:
+        lines = (CONFIGS / f'{name}.py').read_text().strip().splitlines()
+        assert len(lines) <= 20, name
+
+    def depth(path):
+        bases = re.findall(r"'(\.[^']*\.py)'", path.read_text().split('\n\n')[0])
+        return 1 + max((depth((path.parent / base).resolve()) for base in bases), default=0)
+
+    assert max(depth(CONFIGS / f'{name}.py') for name in ALL) <= 3
+
+
+def test_the_environment_variable_moves_every_path(tmp_path):
+    code = (
+        'from mmengine.config import Config; import sys; c = Config.fromfile(sys.argv[1]);'
+        'print(c.train_dataloader.dataset.data_root, c.val_dataloader.dataset.data_root,'
+        'c.test_dataloader.dataset.data_root, c.val_evaluator.ann_file, c.test_evaluator.ann_file)'
+    )
+    config = CONFIGS / 'centermask-lite_v39-ese_fpn_ms-4x_coco.py'
+    env = dict(os.environ, MMDET_DATASETS=str(tmp_path / 'coco'), PYTHONPATH=str(ROOT))
+    out = subprocess.run([sys.executable, '-c', code, str(config)], env=env, capture_output=True, text=True, check=True)
+    root, annotations = str(tmp_path / 'coco'), str(tmp_path / 'coco/annotations/instances_val2017.json')
+    assert out.stdout.strip().splitlines()[-1].split() == [root, root, root, annotations, annotations]
+
+
+def test_one_num_classes_by_cfg_options():
+    cfg = load('centermask_v39-ese_fpn_ms-3x_coco')
+    cfg.merge_from_dict({'model.num_classes': 5})
+    with torch.device('meta'):
+        model = MODELS.build(cfg.model)
+    heads = model.bbox_head, model.roi_head.mask_head, model.roi_head.mask_iou_head
+    assert [head.num_classes for head in heads] == [5, 5, 5]
+
+
+def test_the_counts_cover_only_configs_that_exist():
+    assert all(Path(CONFIGS / f'{name}.py').is_file() for name in PARAMETERS)
