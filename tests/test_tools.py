@@ -55,6 +55,21 @@ def test_train_writes_checkpoints_and_losses(trained):
     assert all(value == value for value in losses.values())
 
 
+def test_torchs_safe_mode_reads_what_training_wrote(trained):
+    assert torch.load(trained / 'run/iter_2.pth', weights_only=True)['meta']['iter'] == 2
+
+
+class Lookup:
+    def __reduce__(self):
+        return getattr, ('', 'upper')
+
+
+def test_torchs_safe_mode_still_refuses_to_look_things_up(tmp_path):
+    torch.save(Lookup(), tmp_path / 'code.pth')
+    with pytest.raises((ValueError, pickle.UnpicklingError), match='may not look up'):
+        torch.load(tmp_path / 'code.pth', weights_only=True)
+
+
 def weights_only(trained, folder):
     """The trained parameters alone, as a converted or published checkpoint has them."""
     state = torch.load(trained / 'run/iter_2.pth', weights_only=False)['state_dict']
@@ -349,7 +364,7 @@ def test_two_processes_train_alike(bench):
     steps = [line['step'] for line in log_values(bench / 'run') if 'loss' in line]
     assert steps == [1, 2]
     # 2 processes of 2 images instead of 16 images
-    assert log_values(bench / 'run')[0]['base_lr'] == pytest.approx(0.01 * 4 / 16)
+    assert log_values(bench / 'run')[0]['lr'] == pytest.approx(0.01 * 4 / 16)
 
 
 @pytest.mark.slow

@@ -7,6 +7,7 @@ from .inferencer import CenterMaskInferencer
 from .launch import add_run_options, build_runner, check_once, report_input_errors, start_processes
 from .model_check import check_model_for_testing, check_model_for_training
 from .run_config import load_config, set_auto_scale_lr, set_resume, use_amp
+from .tta import use_tta
 
 __all__ = [
     'AnnotationError',
@@ -29,4 +30,5 @@ __all__ = [
     'set_resume',
     'start_processes',
     'use_amp',
+    'use_tta',
 ]

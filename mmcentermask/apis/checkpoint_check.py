@@ -13,8 +13,11 @@ from mmengine.runner.checkpoint import CheckpointLoader
 from torch import Tensor, nn
 
 from .errors import CheckpointError, MissingFileError
+from .own_checkpoints import allow_own_checkpoints
 
 __all__ = ['check_same_model', 'check_start', 'read_checkpoint']
+
+allow_own_checkpoints()
 
 _NAMED = 3  # parameters to name in a message
 # names that come and go between versions of torch and mmengine, and say nothing about the model

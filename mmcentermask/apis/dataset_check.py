@@ -15,7 +15,7 @@ from .annotation_check import check_classes, check_num_classes, check_objects, r
 from .errors import AnnotationError, MissingFileError
 from .image_check import check_images
 
-__all__ = ['check_data_for_testing', 'check_data_for_training']
+__all__ = ['check_data_for_testing', 'check_data_for_training', 'leaves']
 
 
 def check_data_for_training(cfg: Config) -> None:
@@ -51,7 +51,7 @@ def _check_split(cfg: Config, split: str) -> None:
     evaluators = [evaluators] if isinstance(evaluators, dict) else evaluators
     scored = [e for e in evaluators if isinstance(e, dict) and not e.get('format_only')]
     num_classes = _num_classes(cfg.model)
-    for dataset_cfg in _leaves(cfg[f'{split}_dataloader']['dataset']):
+    for dataset_cfg in leaves(cfg[f'{split}_dataloader']['dataset']):
         _check_dataset(dataset_cfg, num_classes, split, annotated=split == 'train' or bool(scored))
     for evaluator in scored:
         path = evaluator.get('ann_file')
@@ -60,13 +60,20 @@ def _check_split(cfg: Config, split: str) -> None:
             read_annotations(path, also=('iscrowd',))
 
 
-def _leaves(dataset_cfg: dict[str, Any]) -> Iterator[dict[str, Any]]:
-    """Find the data sets inside of wrappers such as RepeatDataset and ConcatDataset."""
+def leaves(dataset_cfg: dict[str, Any]) -> Iterator[dict[str, Any]]:
+    """Find the data sets inside of wrappers such as RepeatDataset and ConcatDataset.
+
+    Args:
+        dataset_cfg (dict): The config of a data set or of a wrapper.
+
+    Yields:
+        dict: The config of a data set that is no wrapper.
+    """
     if 'dataset' in dataset_cfg:
-        yield from _leaves(dataset_cfg['dataset'])
+        yield from leaves(dataset_cfg['dataset'])
     elif 'datasets' in dataset_cfg:
         for inner in dataset_cfg['datasets']:
-            yield from _leaves(inner)
+            yield from leaves(inner)
     else:
         yield dataset_cfg
 
