@@ -6,5 +6,8 @@ from .version import __version__
 check_dependencies()
 
 from . import datasets, engine, models  # noqa: E402, F401 - registers the classes
+from .checkpoints.safe_loading import make_loading_safe  # noqa: E402
+
+make_loading_safe()
 
 __all__ = ['__version__']

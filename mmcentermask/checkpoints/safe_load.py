@@ -1,25 +1,32 @@
 """Reads checkpoint files without ever running code from them."""
 
+import io
 import pickle
 import re
-import struct
 import zipfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import torch
 
-from ..apis.errors import CheckpointError, MissingFileError
+from ..apis.errors import CheckpointError, InputError, MissingFileError
+from .pickle_names import imported_names
 
-# what torch's safe unpickler says about a pickle that names a function or a class
-_WANTS_CODE = re.compile(r'(?:GLOBAL|[Uu]nsupported (?:global|class)|function|type)[:\s]+([A-Za-z_][\w.]*\.[\w.]+)')
+__all__ = ['load_bytes_safely', 'load_safely', 'refusing_code']
+
+# what torch's safe mode says about a file that names a function or a class, and what own_checkpoints.py says
+_WANTS_CODE = re.compile(r"(?:GLOBAL |may not look up |but got <class ')([A-Za-z_][\w.]*)")
+_HARMLESS = re.compile(r'(?:_codecs|collections|mmengine\.logging|numpy|torch)\.')
 
 
-def load_safely(path: str | Path) -> Any:
-    """Read a file that torch.save wrote, or a ``.safetensors`` file, to the CPU; tensors and plain values only.
+def load_safely(path: str | Path, map_location: Any = 'cpu') -> Any:
+    """Read a file that torch.save wrote, or a ``.safetensors`` file; tensors and plain values only.
 
     Args:
         path (str or Path): A local file.
+        map_location (Any): As for torch.load. Defaults to 'cpu'.
 
     Returns:
         Any: What the file holds.
@@ -33,25 +40,78 @@ def load_safely(path: str | Path) -> Any:
         raise MissingFileError(f'there is no checkpoint {path}: give an existing file.')
     if path.suffix == '.safetensors':
         return _load_safetensors(path)
-    with open(path, 'rb') as file:
-        head = file.read(4)
+    try:
+        with open(path, 'rb') as file:
+            head = file.read(4)
+    except OSError as error:
+        raise CheckpointError(f'the checkpoint {path} cannot be opened ({error.strerror}): mend that.') from error
     if head == b'PK\x03\x04' and not zipfile.is_zipfile(path):
         raise CheckpointError(f'the checkpoint {path} is truncated, its end is missing: copy or download it again.')
+    with refusing_code(str(path), path):
+        return torch.load(path, map_location=map_location, weights_only=True)
+
+
+def load_bytes_safely(content: bytes, name: str, map_location: Any = 'cpu') -> Any:
+    """Read a checkpoint that is in memory.
+
+    Args:
+        content (bytes): What torch.save wrote.
+        name (str): What the user calls it.
+        map_location (Any): As for torch.load. Defaults to 'cpu'.
+
+    Returns:
+        Any: What it holds.
+
+    Raises:
+        CheckpointError: If it wants to run code, is truncated, or is no checkpoint.
+    """
+    with refusing_code(name):
+        return torch.load(io.BytesIO(content), map_location=map_location, weights_only=True)
+
+
+@contextmanager
+def refusing_code(name: str, path: str | Path | None = None) -> Iterator[None]:
+    """Turn what torch's safe mode says about a file into one sentence; errors of disk and network stay as they are.
+
+    Args:
+        name (str): What the user calls the file.
+        path (str or Path, optional): Where it lies, to look at what it names. Defaults to None.
+
+    Raises:
+        CheckpointError: If the file wants to run code, is truncated, or is no checkpoint.
+    """
     try:
-        return torch.load(path, map_location='cpu', weights_only=True)
-    except (pickle.UnpicklingError, RuntimeError, EOFError, ValueError, KeyError, TypeError, struct.error) as error:
-        wanted = _WANTS_CODE.search(str(error)) if isinstance(error, pickle.UnpicklingError) else None
-        if wanted:
+        yield
+    except (InputError, OSError):
+        raise
+    except Exception as error:  # a hostile file can make torch fail in any way
+        if isinstance(error, RuntimeError) and re.search(r'\bcuda\b', str(error), re.IGNORECASE):
+            raise  # the device's fault, not the file's
+        if isinstance(error, pickle.UnpicklingError) and (wanted := _wanted(error, path)):
             raise CheckpointError(
-                f'the checkpoint {path} wants to run code (it names {wanted[1].rstrip(".")}), so it was not loaded: a '
-                'checkpoint needs tensors and plain values only; save its state_dict alone, or get it from a source '
-                'that you trust.'
+                f'the checkpoint {name} wants to run code (it names {wanted}), so it was not loaded: a checkpoint '
+                'needs tensors and plain values only; get a file of the weights alone, or, on a machine that you can '
+                'risk, load this one and save its state_dict with torch.save.'
             ) from error
-        reason = (str(error).strip().splitlines() or [type(error).__name__])[0]
         raise CheckpointError(
-            f'the checkpoint {path} cannot be read, it is truncated or no PyTorch file ({reason.rstrip(".")}): '
+            f'the checkpoint {name} cannot be read, it is truncated or no PyTorch file ({_reason(error)}): '
             'copy or download it again.'
         ) from error
+
+
+def _wanted(error: pickle.UnpicklingError, path: str | Path | None) -> str | None:
+    """Return the function or class at which the safe mode stopped."""
+    if found := _WANTS_CODE.search(str(error)):
+        return found[1].rstrip('.')
+    # a newer pickle stops it at the first byte
+    names = imported_names(path) if path is not None else []
+    return next((name for name in names if not _HARMLESS.match(name)), None)
+
+
+def _reason(error: Exception) -> str:
+    """Return what went wrong, without torch's advice to switch the safe mode off."""
+    text = str(error).split('WeightsUnpickler error: ')[-1].strip()
+    return (text.splitlines() or [type(error).__name__])[0].rstrip('.')
 
 
 def _load_safetensors(path: Path) -> dict:
