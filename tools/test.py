@@ -5,12 +5,15 @@ python tools/test.py CONFIG CHECKPOINT --cfg-options data_root=data/coco
 
 import argparse
 import sys
+from pathlib import Path
 
 from mmdet.engine.hooks.utils import trigger_visualization_hook
 from mmdet.evaluation import DumpDetResults
 from mmengine.config import Config
 
 from mmcentermask import apis
+
+TTA_RECIPE = Path(__file__).resolve().parents[1] / 'configs/_base_/recipes/tta.py'
 
 
 def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
@@ -20,6 +23,7 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
     parser.add_argument('checkpoint', help='checkpoint file')
     apis.add_run_options(parser)
     parser.add_argument('--out', metavar='FILE.pkl', help='write the predictions to a pickle file')
+    parser.add_argument('--tta', action='store_true', help="test in several scales and flips: the config's, or ours")
     parser.add_argument('--show', action='store_true', help='show the predictions in a window')
     parser.add_argument('--show-dir', metavar='NAME', help='draw the predictions to WORK_DIR/TIMESTAMP/NAME')
     parser.add_argument('--wait-time', type=float, default=2, help='seconds to show each (default: %(default)s)')
@@ -42,6 +46,8 @@ def test(args: argparse.Namespace) -> None:
         cfg = trigger_visualization_hook(cfg, args)
     apis.start_processes(cfg, args.launcher, args.local_rank)
     apis.check_once(check, cfg)
+    if args.tta:
+        apis.use_tta(cfg, TTA_RECIPE)
     runner = apis.build_runner(cfg)
     if args.out is not None:
         runner.test_evaluator.metrics.append(DumpDetResults(out_file_path=args.out))

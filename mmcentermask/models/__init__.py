@@ -5,6 +5,7 @@ from .centermask import CenterMask
 from .centermask_head import CenterMaskHead
 from .centermask_iou_head import CenterMaskIoUHead
 from .centermask_roi_head import CenterMaskRoIHead
+from .centermask_tta import CenterMaskTTA
 from .ese import EffectiveSE
 from .first_centermask import (
     FirstCenterMask,
@@ -24,6 +25,7 @@ __all__ = [
     'CenterMaskHead',
     'CenterMaskIoUHead',
     'CenterMaskRoIHead',
+    'CenterMaskTTA',
     'EffectiveSE',
     'FirstCenterMask',
     'FirstCenterMaskHead',

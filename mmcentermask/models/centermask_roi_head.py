@@ -31,6 +31,8 @@ class CenterMaskRoIHead(StandardRoIHead):
         init_cfg (dict, optional): Defaults to None.
     """
 
+    last_pixel = 0  # pixels from a box's x2 and y2 to its right and bottom edges, before the boxes are final
+
     def __init__(
         self,
         mask_roi_extractor: ConfigType,
@@ -126,26 +128,70 @@ class CenterMaskRoIHead(StandardRoIHead):
             list[InstanceData]: The detections with ``bboxes`` clipped to the image, ``masks`` (n, H, W) and,
             with a mask-IoU head, ``mask_scores`` (n,). Boxes that lie outside of the image are dropped.
         """
+        mask_preds, mask_iou_preds = self.predict_maps(x, results_list, batch_data_samples)
         img_metas = [sample.metainfo for sample in batch_data_samples]
-        img_shapes = [meta['img_shape'][:2] for meta in img_metas]
-        rois = bbox2roi([results.bboxes for results in results_list])
-        mask_results = self._mask_forward(x, rois, img_shapes)
+        return self.finish(results_list, mask_preds, mask_iou_preds, img_metas, rescale)
+
+    def predict_maps(
+        self, x: tuple[Tensor, ...], results_list: InstanceList, batch_data_samples: SampleList
+    ) -> tuple[tuple[Tensor, ...], tuple[Tensor, ...] | None]:
+        """Run the mask branch on detections, up to its raw outputs.
+
+        Args:
+            x (tuple[Tensor]): FPN features, each (N, C, H, W).
+            results_list (list[InstanceData]): As ``predict``; not changed.
+            batch_data_samples (list[DetDataSample]): Images' meta information.
+
+        Returns:
+            tuple: Mask logits, an image each, (n, K, 2h, 2w); and predicted IoUs, an image each, (n, K), or None
+            without a mask-IoU head.
+        """
+        img_shapes = [sample.metainfo['img_shape'][:2] for sample in batch_data_samples]
+        mask_results = self._mask_forward(x, bbox2roi([results.bboxes for results in results_list]), img_shapes)
         counts = [len(results) for results in results_list]
-        mask_preds = mask_results['mask_preds'].split(counts)
+        mask_iou_preds = None
         if self.mask_iou_head is not None:
             labels = torch.cat([results.labels for results in results_list])
             mask_iou_preds = self.mask_iou_head(
                 mask_results['mask_feats'], self._select_class(mask_results['mask_preds'], labels)
-            )
-            results_list = self.mask_iou_head.predict_by_feat(mask_iou_preds.split(counts), results_list)
+            ).split(counts)
+        return mask_results['mask_preds'].split(counts), mask_iou_preds
+
+    def finish(
+        self,
+        results_list: InstanceList,
+        mask_preds: tuple[Tensor, ...],
+        mask_iou_preds: tuple[Tensor, ...] | None,
+        img_metas: list[dict],
+        rescale: bool = False,
+        probabilities: bool = False,
+    ) -> InstanceList:
+        """Clip the boxes of detections, paste their masks and score them.
+
+        Args:
+            results_list (list[InstanceData]): As ``predict``; changed in place.
+            mask_preds (tuple[Tensor]): Mask logits, an image each, (n, K, 2h, 2w).
+            mask_iou_preds (tuple[Tensor], optional): Predicted IoUs, an image each, (n, K), or None.
+            img_metas (list[dict]): Images' meta information.
+            rescale (bool): Return boxes and masks in pixels of the original image. Defaults to False.
+            probabilities (bool): ``mask_preds`` are probabilities and not logits. Defaults to False.
+
+        Returns:
+            list[InstanceData]: As ``predict``.
+        """
+        if mask_iou_preds is not None:
+            results_list = self.mask_iou_head.predict_by_feat(mask_iou_preds, results_list)
         # features came from the whole box, the mask is pasted into the part of it inside of the image
         clipped, clipped_preds = [], []
         for results, preds, img_meta in zip(results_list, mask_preds, img_metas):
             results.bboxes = self._final_boxes(results.bboxes, img_meta, rescale)
             visible = (results.bboxes[:, 2:] > results.bboxes[:, :2]).all(dim=1)
             clipped.append(results[visible])
-            clipped_preds.append(preds[visible])
-        return self.mask_head.predict_by_feat(clipped_preds, clipped, img_metas, self.test_cfg, rescale=rescale)
+            # FCNMaskHead copies probabilities with new_tensor, which warns of anything but an array
+            clipped_preds.append(preds[visible].float().cpu().numpy() if probabilities else preds[visible])
+        return self.mask_head.predict_by_feat(
+            clipped_preds, clipped, img_metas, self.test_cfg, rescale=rescale, activate_map=probabilities
+        )
 
     def _final_boxes(self, boxes: Tensor, img_meta: dict, rescale: bool) -> Tensor:
         """Clip boxes (n, 4), in pixels of the network's input, to the image."""

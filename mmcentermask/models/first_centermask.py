@@ -93,6 +93,8 @@ class FirstCenterMaskRoIHead(CenterMaskRoIHead):
     Args: As CenterMaskRoIHead.
     """
 
+    last_pixel = 1
+
     def _final_boxes(self, boxes: Tensor, img_meta: dict, rescale: bool) -> Tensor:
         # one pixel of the image that the result is for
         pixel = tuple(img_meta['scale_factor'][:2]) if rescale else 1
