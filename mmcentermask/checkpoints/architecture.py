@@ -4,6 +4,7 @@ Every fact is a majority vote of many parameters, so that one missing or misshap
 of them, and is then named by the comparison with the model.
 """
 
+import functools
 import re
 from collections import Counter
 from collections.abc import Callable, Iterable
@@ -55,6 +56,12 @@ def shapes_on_meta(build: Callable[[], nn.Module]) -> Shapes:
     return {name: tuple(value.shape) for name, value in model.state_dict().items()}
 
 
+@functools.cache
+def vovnet_shapes(arch: str) -> Shapes:
+    """Return our name -> shape of a row of VoVNet's table of variants; not to be changed."""
+    return shapes_on_meta(lambda: VoVNet(arch))
+
+
 def find_vovnet(shapes: Shapes, official_name: Callable[[str], str]) -> str:
     """Return the row of VoVNet's table of variants that fits best.
 
@@ -64,8 +71,7 @@ def find_vovnet(shapes: Shapes, official_name: Callable[[str], str]) -> str:
     """
 
     def fit(arch: str) -> int:
-        ours = shapes_on_meta(lambda: VoVNet(arch))
-        ours = {official_name(name): shape for name, shape in ours.items() if 'num_batches' not in name}
+        ours = {official_name(n): shape for n, shape in vovnet_shapes(arch).items() if 'num_batches' not in n}
         hits = sum(shapes.get(name) == shape for name, shape in ours.items())
         return 2 * hits - len(ours)  # a smaller variant may be a part of a larger one
 
@@ -120,8 +126,9 @@ def config_file(name: str) -> Path:
     )
 
 
+@functools.cache
 def model_shapes(architecture: Architecture) -> Shapes:
-    """Return name -> shape of the model that the fitting config builds."""
+    """Return name -> shape of the model that the fitting config builds; not to be changed."""
     model = Config.fromfile(config_file(architecture.config)).model
     model.num_classes = architecture.num_classes
     with DefaultScope.overwrite_default_scope('mmdet'):

@@ -29,6 +29,7 @@ class Conversion(NamedTuple):
 
     kind: str
     state_dict: dict[str, Tensor]
+    official: dict[str, str]  # our name -> its name in the source
     mapped: int  # parameters that came from the source
     added: dict[str, str]  # our name -> why it was added
     left_out: dict[str, str]  # name in the source -> why it was left out
@@ -90,7 +91,16 @@ def convert_state_dict(tensors: dict[str, Tensor]) -> Conversion:
     _raise_on(problems, plan)
     mapped = len(state) - len(added)
     return Conversion(
-        plan.kind, state, mapped, added, left_out, plan.config, plan.arch, plan.num_classes, list(plan.notes)
+        plan.kind,
+        state,
+        dict(plan.official),
+        mapped,
+        added,
+        left_out,
+        plan.config,
+        plan.arch,
+        plan.num_classes,
+        list(plan.notes),
     )
 
 

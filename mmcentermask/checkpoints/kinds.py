@@ -8,9 +8,9 @@ import torch
 from torch import Tensor
 
 from ..apis.errors import CheckpointError
-from ..models.vovnet import VARIANTS, VoVNet
+from ..models.vovnet import VARIANTS
 from . import names_centermask, names_centermask2
-from .architecture import Architecture, Shapes, find_backbone, find_vovnet, model_shapes, most_common, shapes_on_meta
+from .architecture import Architecture, Shapes, find_backbone, find_vovnet, model_shapes, most_common, vovnet_shapes
 from .names_vovnet import authors_name, timm_name
 
 # background is class 0 of these in the first CenterMask
@@ -144,7 +144,7 @@ def _parents(name: str, layers: set) -> list[str]:
 
 def _backbone(kind: str, shapes: Shapes, official_name: Callable[[str], str], notes: list[str]) -> Plan:
     arch = find_vovnet(shapes, official_name)
-    ours = shapes_on_meta(lambda: VoVNet(arch))
+    ours = vovnet_shapes(arch)
     return Plan(kind=f'{kind}, {arch}', shapes=ours, official={name: official_name(name) for name in ours}, arch=arch,
                 notes=notes)  # fmt: skip
 

@@ -1,0 +1,290 @@
+"""The converter recognizes every published checkpoint and refuses everything else in one sentence."""
+
+import hashlib
+import math
+import os
+import pickle
+import runpy
+import sys
+
+import pytest
+import torch
+from mmdet.registry import MODELS
+from mmengine.config import Config
+from recipe import official_shapes, recipe
+
+from conftest import CONFIGS, ROOT
+from mmcentermask.apis.errors import CheckpointError, MissingFileError
+from mmcentermask.checkpoints import convert_checkpoint, convert_state_dict, load_safely
+from mmcentermask.models.vovnet import VARIANTS, VoVNet
+
+SHAPES = official_shapes()
+SMALL = 'centermask_lite_V_19_slim_dw_eSE_FPN_ms_4x'
+INSTANCE = sorted(name for name in SHAPES['centermask2'] if not name.startswith('panoptic'))
+
+
+def empty(shapes):
+    """Parameters without memory."""
+    return {name: torch.empty(shape, device='meta') for name, shape in shapes.items()}
+
+
+def check_complete(conversion, official, background=()):
+    """Every official parameter arrived, but for the background's row, and nothing else but counters."""
+    assert conversion.mapped == len(official) and not conversion.left_out
+    assert all(name.endswith('num_batches_tracked') for name in conversion.added)
+    assert conversion.mapped + len(conversion.added) == len(conversion.state_dict)
+    sizes = {name: math.prod(shape) for name, shape in official.items()}
+    dropped = sum(sizes[name] // 81 for name in sizes if name.startswith(background)) if background else 0
+    arrived = sum(value.numel() for name, value in conversion.state_dict.items() if name not in conversion.added)
+    assert arrived == sum(sizes.values()) - dropped
+    assert conversion.num_classes == 80
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize('family, name', [(f, n) for f in SHAPES for n in SHAPES[f] if not n.startswith('panoptic')])
+def test_the_fitting_config_loads_it_with_nothing_missing_and_nothing_unexpected(family, name):
+    conversion = convert_state_dict(empty(SHAPES[family][name]))
+    with torch.device('meta'):
+        model = MODELS.build(Config.fromfile(CONFIGS / f'{conversion.config}.py').model)
+    model.load_state_dict(conversion.state_dict, strict=True, assign=True)
+
+
+def test_counts_of_published_checkpoints():
+    assert len(INSTANCE) == 14 and len(SHAPES['centermask2']) == 20 and len(SHAPES['centermask']) == 27
+
+
+@pytest.mark.parametrize('name', INSTANCE)
+def test_centermask2(name):
+    shapes = SHAPES['centermask2'][name]
+    conversion = convert_state_dict(empty(shapes))
+    backbone = name.replace('centermask_', '').replace('lite_', '').split('_FPN')[0]
+    backbone = {'Mv2': 'mv2', 'X_101': 'x101-32x8d'}.get(backbone, backbone)
+    backbone = backbone.lower().replace('_', '', 1).replace('_', '-').removeprefix('-')
+    lite = 'lite' in name
+    assert conversion.config == f'centermask{"-lite" * lite}_{backbone}_fpn_ms-{4 if lite else 3}x_coco'
+    check_complete(conversion, shapes)
+
+
+@pytest.mark.parametrize('name', sorted(SHAPES['centermask']))
+def test_the_first_centermask(name):
+    shapes = SHAPES['centermask'][name]
+    conversion = convert_state_dict(empty(shapes))
+    check_complete(conversion, shapes, ('roi_heads.mask.predictor.mask_fcn_logits', 'roi_heads.maskiou.predictor'))
+    lite, scored = 'lite' in name, any('maskiou' in parameter for parameter in shapes)
+    backbone = name.removeprefix('centermask_').split('_FPN')[0]
+    backbone = {
+        'M_v2': 'mv2',
+        'R_50': 'r50',
+        'R_101': 'r101',
+        'X_101': 'x101-32x8d',
+        'V_19_eSE': 'v19-ese',
+        'V_39_eSE': 'v39-ese',
+        'V_57_eSE': 'v57-ese',
+        'V_99_eSE': 'v99-ese',
+        'V_39_eSE_dconv': 'v39-ese-dcn',
+        'V_57_eSE_dconv': 'v57-ese-dcn',
+        'V_99_eSE_dconv': 'v99-ese-dcn',
+    }[backbone]
+    once = backbone.endswith('dcn') or name == 'centermask_M_v2_FPN_1x'
+    schedule = 'ms-4x' if lite else '1x' if once else 'ms-3x'
+    assert conversion.config == f'centermask-v1{"-lite" * lite}_{backbone}_fpn_{schedule}_coco'
+    assert any('mask_iou_head' in parameter for parameter in conversion.state_dict) is scored
+
+
+def test_background_is_dropped_and_prefix_too():
+    shapes = SHAPES['centermask']['centermask_V_19_eSE_FPN_lite_res600_ms_bs16_4x']
+    tensors = recipe({f'module.{name}': shape for name, shape in shapes.items()})
+    path_names = {name.removeprefix('module.'): value for name, value in tensors.items()}
+    state = convert_state_dict(path_names).state_dict
+    predictor = path_names['roi_heads.mask.predictor.mask_fcn_logits.weight']
+    assert torch.equal(state['roi_head.mask_head.conv_logits.weight'], predictor[1:])
+    assert torch.equal(
+        state['roi_head.mask_iou_head.fc_mask_iou.bias'], path_names['roi_heads.maskiou.predictor.maskiou.bias'][1:]
+    )
+    # a slice of the whole would bring the background's row into the file
+    assert state['roi_head.mask_head.conv_logits.weight'].untyped_storage().nbytes() == predictor[1:].numel() * 4
+    assert state['bbox_head.conv_cls.weight'].shape[0] == 80
+
+
+@pytest.mark.parametrize('name', sorted(set(SHAPES['centermask2']) - set(INSTANCE)))
+def test_panoptic_is_recognized_and_refused(name):
+    with pytest.raises(CheckpointError, match='panoptic'):
+        convert_state_dict(empty(SHAPES['centermask2'][name]))
+
+
+def test_other_numbers_of_classes():
+    shapes = dict(SHAPES['centermask2'][SMALL])
+    for name, shape in shapes.items():
+        if any(part in name for part in ('cls_logits', 'predictor', 'maskiou.weight', 'maskiou.bias')):
+            shapes[name] = [5, *shape[1:]]
+    conversion = convert_state_dict(empty(shapes))
+    assert conversion.num_classes == 5 and 'model.num_classes=5' in conversion.report()
+    assert conversion.state_dict['roi_head.mask_head.conv_logits.bias'].shape == (5,)
+
+
+def authors_backbone(name='centermask_V_39_eSE_FPN_ms_3x', prefix=''):
+    start = 'backbone.bottom_up.'
+    shapes = SHAPES['centermask2'][name]
+    return {prefix + key.removeprefix(start): shape for key, shape in shapes.items() if '/' in key or '.ese.' in key}
+
+
+@pytest.mark.parametrize('prefix', ['', 'backbone.bottom_up.', 'module.', 'features.'])
+@pytest.mark.parametrize('classifier', [False, True])
+def test_imagenet_weights_of_the_authors(tmp_path, prefix, classifier):
+    shapes = authors_backbone(SMALL, prefix)
+    if classifier:
+        shapes |= {f'{prefix}classifier.weight': [1000, 512], f'{prefix}classifier.bias': [1000]}
+    source, target = tmp_path / 'vovnet.pth', tmp_path / 'ours.pth'
+    torch.save(recipe(shapes), source)
+    conversion = convert_checkpoint(source, target)
+    assert conversion.arch == 'V-19-slim-dw' and conversion.config is None
+    assert set(conversion.left_out.values()) == ({'the classifier'} if classifier else set())
+    backbone = VoVNet('V-19-slim-dw', init_cfg=dict(type='Pretrained', checkpoint=str(target)))
+    backbone.init_weights()
+    assert backbone.load_state_dict(conversion.state_dict, strict=True)
+    assert torch.equal(backbone.stem[0].conv.weight, torch.load(source)[f'{prefix}stem.stem_1/conv.weight'])
+
+
+@pytest.mark.parametrize('arch', sorted(VARIANTS))
+def test_every_row_of_the_table_is_told_from_the_others(arch):
+    from mmcentermask.checkpoints.names_vovnet import authors_name, timm_name
+
+    with torch.device('meta'):
+        state = VoVNet(arch).state_dict()
+    for rename in (authors_name, timm_name):
+        assert convert_state_dict({rename(name): value for name, value in state.items()}).arch == arch
+
+
+def test_not_a_known_model():
+    with pytest.raises(CheckpointError, match='no model that the converter knows.*rpn_head'):
+        convert_state_dict(empty({'proposal_generator.rpn_head.conv.weight': [256, 256, 3, 3]}))
+    with pytest.raises(CheckpointError, match="this package's names"):
+        convert_state_dict(empty({'bbox_head.conv_cls.weight': [80, 256, 3, 3]}))
+
+
+FAULTS = {
+    'missing': lambda t: t.pop('backbone.fpn_lateral4.weight'),
+    'misshapen': lambda t: t.update({'backbone.fpn_lateral4.weight': torch.zeros(128, 9, 1, 1)}),
+    'unknown': lambda t: t.update({'backbone.fpn_lateral4.weight_v': torch.zeros(1)}),
+}
+
+
+@pytest.mark.parametrize('fault', FAULTS)
+def test_a_wrong_parameter_is_named_and_nothing_is_written(tmp_path, fault):
+    tensors = recipe(SHAPES['centermask2'][SMALL])
+    FAULTS[fault](tensors)
+    torch.save(dict(model=tensors), tmp_path / 'source.pth')
+    with pytest.raises(CheckpointError, match=f'1 {fault}: backbone.fpn_lateral4.weight'):
+        convert_checkpoint(tmp_path / 'source.pth', tmp_path / 'target.pth')
+    assert os.listdir(tmp_path) == ['source.pth']
+
+
+@pytest.mark.parametrize(
+    'name, shape',
+    [
+        ('proposal_generator.fcos_head.cls_logits.weight', [79, 128, 3, 3]),
+        ('roi_heads.mask_head.predictor.bias', [81]),
+        ('backbone.fpn_output3.bias', [256]),
+        ('backbone.bottom_up.stage5.OSA5_1.concat.OSA5_1_concat/conv.weight', [1024, 848, 1, 1]),
+    ],
+)
+def test_one_misshapen_parameter_does_not_change_what_is_recognized(name, shape):
+    shapes = dict(SHAPES['centermask2'][SMALL])
+    shapes[name] = shape
+    with pytest.raises(CheckpointError) as error:
+        convert_state_dict(empty(shapes))
+    assert f'1 misshapen: {name} is {tuple(shape)}' in str(error.value)
+    assert 'centermask-lite_v19-slim-dw-ese' in str(error.value)
+
+
+class RunsCode:
+    def __init__(self, target):
+        self.target = target
+
+    def __reduce__(self):
+        return os.mkdir, (self.target,)
+
+
+@pytest.mark.parametrize('plain', [False, True])
+def test_a_file_that_wants_to_run_code_is_refused(tmp_path, plain):
+    source, trap = tmp_path / 'source.pth', tmp_path / 'trap'
+    content = dict(model={'stem.stem_1/conv.weight': torch.zeros(1)}, optimizer=RunsCode(str(trap)))
+    if plain:
+        source.write_bytes(pickle.dumps(dict(a=RunsCode(str(trap)))))
+    else:
+        torch.save(content, source)
+    with pytest.raises(CheckpointError, match='wants to run code'):
+        convert_checkpoint(source, tmp_path / 'target.pth')
+    assert os.listdir(tmp_path) == ['source.pth']
+
+
+def test_truncated_missing_and_empty_files(tmp_path):
+    whole = tmp_path / 'whole.pth'
+    torch.save({'stem.stem_1/conv.weight': torch.zeros(1000)}, whole)
+    content = whole.read_bytes()
+    (tmp_path / 'half.pth').write_bytes(content[: len(content) // 2])
+    (tmp_path / 'nothing.pth').write_bytes(b'')
+    (tmp_path / 'text.pth').write_text('<html>404</html>')
+    for name, words in {'half': 'truncated', 'nothing': 'truncated', 'text': 'no PyTorch file'}.items():
+        with pytest.raises(CheckpointError, match=words):
+            load_safely(tmp_path / f'{name}.pth')
+    with pytest.raises(MissingFileError, match='there is no checkpoint'):
+        load_safely(tmp_path / 'none.pth')
+    torch.save(dict(model={}, iteration=3), tmp_path / 'empty.pth')
+    with pytest.raises(CheckpointError, match='holds no parameters'):
+        convert_checkpoint(tmp_path / 'empty.pth')
+
+
+def test_targets_that_cannot_be_written(tmp_path):
+    source = tmp_path / 'source.pth'
+    torch.save({'stem.stem_1/conv.weight': torch.zeros(1)}, source)
+    for target, words in ((tmp_path / 'no/target.pth', 'no folder'), (tmp_path, 'a folder'), (source, 'it is SRC')):
+        with pytest.raises(CheckpointError, match=words):
+            convert_checkpoint(source, target)
+
+
+@pytest.fixture
+def run(monkeypatch, capsys):
+    """Run the command in this process: (exit code, stdout, stderr)."""
+
+    def run(*args):
+        monkeypatch.setattr(sys, 'argv', ['convert_checkpoint.py', *map(str, args)])
+        with pytest.raises(SystemExit) as exit:
+            runpy.run_path(str(ROOT / 'tools/convert_checkpoint.py'), run_name='__main__')
+        return exit.value.code, *capsys.readouterr()
+
+    return run
+
+
+def test_the_command(tmp_path, run):
+    source, target = tmp_path / 'model_final.pth', tmp_path / 'ours.pth'
+    tensors = recipe(SHAPES['centermask2'][SMALL]) | {'pixel_mean': torch.zeros(3, 1, 1)}
+    torch.save(dict(model=tensors, optimizer=dict(state={}), iteration=7), source)
+    code, dry, _ = run(source, '--dry-run')
+    assert code == 0 and not target.exists()
+    code, done, _ = run(source, target)
+    assert code == 0
+    for line in (
+        'recognized: CenterMask2 (detectron2)',
+        f'mapped: {len(tensors) - 1} parameters',
+        'left out: pixel_mean (a constant that the config holds)',
+        'left out: optimizer, iteration (state of the training)',
+        'fits: configs/centermask/centermask-lite_v19-slim-dw-ese_fpn_ms-4x_coco.py',
+    ):
+        assert line in done and line in dry
+    checkpoint = torch.load(target, weights_only=True)
+    assert set(checkpoint) == {'meta', 'state_dict'}
+    meta = checkpoint['meta']
+    assert meta['source_file'] == 'model_final.pth'
+    assert meta['source_sha256'] == hashlib.sha256(source.read_bytes()).hexdigest()
+    assert meta['config'] == 'centermask-lite_v19-slim-dw-ese_fpn_ms-4x_coco'
+    assert meta['dataset_meta']['classes'][:2] == ('person', 'bicycle') and len(meta['dataset_meta']['classes']) == 80
+    cfg = Config.fromfile(CONFIGS / f'{meta["config"]}.py')
+    MODELS.build(cfg.model).load_state_dict(checkpoint['state_dict'], strict=True)
+
+
+def test_the_command_fails_with_one_sentence(tmp_path, run):
+    assert run(tmp_path / 'none.pth')[0] == 2
+    code, _, err = run(tmp_path / 'none.pth', tmp_path / 'target.pth')
+    assert code == 1 and os.listdir(tmp_path) == []
+    assert err.startswith('error: there is no checkpoint') and err.count('\n') == 1
