@@ -1,8 +1,8 @@
 """Draws images of overlapping textured shapes, with the visible mask of every shape.
 
-A small, honest task to learn instance segmentation on without a download: four classes, colours and textures that say
-nothing about the class, shapes that hide parts of each other or leave the image, sizes from a few pixels to most of the
-image, images with nothing in them, and crowds. Needs numpy and OpenCV only.
+A small, honest task to learn instance segmentation on without a download: four classes, colours that hint at the class
+and do not tell it (in hard images not even that), shapes that hide parts of each other or leave the image, sizes from a few
+pixels to most of the image, images with nothing in them, and crowds. Needs numpy and OpenCV only.
 """
 
 from __future__ import annotations
@@ -34,6 +34,8 @@ class Difficulty:
         largest: Largest object, long side as a part of the image's long side.
         contrast: Colour distance asked for between an object and the background, in grey levels.
         texture_contrast: Least and most colour distance inside a texture.
+        colour_hint: Chance that an object is about the colour of its class (``PALETTE``), as many real things are. The
+            others, and all backgrounds, have any colour.
         camouflage: Chance that an object takes the background's own texture.
         tiny: Chance that an object has half the smallest size up to the smallest.
         beside: Chance that an object is put where it overlaps an earlier one.
@@ -44,16 +46,17 @@ class Difficulty:
 
     max_objects: int = 6
     min_visible: float = 0.25
-    smallest: float = 18.0
+    smallest: float = 32.0
     largest: float = 0.75
-    contrast: float = 85.0
-    texture_contrast: tuple[float, float] = (15.0, 75.0)
+    contrast: float = 100.0
+    texture_contrast: tuple[float, float] = (6.0, 36.0)
+    colour_hint: float = 0.8
     camouflage: float = 0.0
     tiny: float = 0.05
-    beside: float = 0.4
+    beside: float = 0.35
     empty: float = 0.04
     crowd: float = 0.06
-    noise: tuple[float, float] = (1.0, 9.0)
+    noise: tuple[float, float] = (1.0, 7.0)
 
 
 DEFAULT = Difficulty()
@@ -64,6 +67,7 @@ HARD = Difficulty(
     largest=0.5,
     contrast=30.0,
     texture_contrast=(20.0, 110.0),
+    colour_hint=0.0,
     camouflage=0.3,
     tiny=0.1,
     beside=0.55,
@@ -220,7 +224,8 @@ def _paint(rng: np.random.Generator, level: Difficulty, items: list[_Item], heig
     shift = rng.uniform(-0.025, 0.025, 2) * max(height, width)
     for item in items:
         hidden = rng.random() < level.camouflage
-        first = random_colour(rng, background, level.contrast)
+        own = np.array(PALETTE[item.label][::-1], np.float32) if rng.random() < level.colour_hint else None
+        first = random_colour(rng, background, level.contrast, about=own)
         for coverage in item.coverage:
             rows, cols = _window(coverage)
             if rows.stop == rows.start:

@@ -8,18 +8,27 @@ import numpy as np
 TEXTURES = ('plain', 'gradient', 'stripes', 'checker', 'dots', 'noise')
 
 
-def random_colour(rng: np.random.Generator, away_from: np.ndarray | None = None, distance: float = 0.0) -> np.ndarray:
+def random_colour(
+    rng: np.random.Generator,
+    away_from: np.ndarray | None = None,
+    distance: float = 0.0,
+    about: np.ndarray | None = None,
+) -> np.ndarray:
     """A random colour, at least ``distance`` away from every given colour where that can be had.
 
     Args:
         rng: Source of randomness.
         away_from: Colours to keep away from, shape (N, 3), BGR in 0..255. None means any colour will do.
         distance: Euclidean distance asked for, in grey levels.
+        about: Keep to the neighbourhood of this BGR colour. None means any colour will do.
 
     Returns:
         One BGR colour, float32, shape (3,), in 0..255. After 20 tries the farthest colour seen is taken.
     """
-    tries = rng.uniform(20, 235, (20, 3)).astype(np.float32)
+    if about is None:
+        tries = rng.uniform(20, 235, (20, 3)).astype(np.float32)
+    else:
+        tries = np.clip(rng.normal(about, 25, (20, 3)), 10, 245).astype(np.float32)
     if away_from is None:
         return tries[0]
     gaps = np.linalg.norm(tries[:, None] - away_from[None], axis=2).min(axis=1)

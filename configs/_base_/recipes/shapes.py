@@ -1,4 +1,4 @@
-# The drawn data set of tools/make_shapes.py, at the size it was drawn in
+# The drawn data set of tools/make_shapes.py, at a long side of 128 pixels: less than half the work of its own 192
 _base_ = ['mmdet::_base_/datasets/coco_instance.py', 'mmdet::_base_/default_runtime.py']
 
 data_root = 'data/shapes'
@@ -10,16 +10,17 @@ metainfo = dict(
 train_pipeline = [
     dict(type='LoadImageFromFile'),
     dict(type='LoadInstanceAnnotations'),
+    dict(type='Resize', scale=(128, 128), keep_ratio=True),
     dict(type='RandomFlip', prob=[0.3, 0.3], direction=['horizontal', 'vertical']),
     dict(type='PackDetInputs'),
 ]
 test_pipeline = [
     dict(type='LoadImageFromFile'),
-    dict(type='Resize', scale_factor=1.0),  # writes the scale factor, 1, that results are brought back by
+    dict(type='Resize', scale=(128, 128), keep_ratio=True),
     dict(type='PackDetInputs', meta_keys=('img_id', 'img_path', 'ori_shape', 'img_shape', 'scale_factor')),
 ]
 train_dataloader = dict(
-    batch_size=8,
+    batch_size=4,  # in each of two processes
     num_workers=1,
     sampler=dict(_delete_=True, type='InfiniteSampler', shuffle=True),
     dataset=dict(
@@ -38,6 +39,6 @@ test_evaluator = val_evaluator
 
 val_cfg = dict(type='ValLoop')
 test_cfg = dict(type='TestLoop')
-default_hooks = dict(logger=dict(interval=20), checkpoint=dict(by_epoch=False, max_keep_ckpts=1))
-log_processor = dict(by_epoch=False, window_size=20)
+default_hooks = dict(checkpoint=dict(by_epoch=False, max_keep_ckpts=1))
+log_processor = dict(by_epoch=False)
 custom_hooks = [dict(type='ChannelsLastHook')]  # on CPU an iteration takes about a quarter less
