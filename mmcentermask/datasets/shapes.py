@@ -1,8 +1,8 @@
 """Draws images of overlapping textured shapes, with the visible mask of every shape.
 
 A small, honest task to learn instance segmentation on without a download: four classes, colours that hint at the class
-and do not tell it (in hard images not even that), shapes that hide parts of each other or leave the image, sizes from a few
-pixels to most of the image, images with nothing in them, and crowds. Needs numpy and OpenCV only.
+and do not tell it (in hard images not even that), shapes that hide parts of each other or leave the image, sizes from
+a few pixels to most of the image, images with nothing in them, and crowds. Needs numpy and OpenCV only.
 """
 
 from __future__ import annotations
