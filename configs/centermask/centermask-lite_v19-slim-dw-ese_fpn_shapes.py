@@ -30,8 +30,8 @@ model = dict(
     train_cfg=dict(rcnn=dict(sampler=dict(num=4))),
 )
 
-max_iters = 1300
-train_cfg = dict(max_iters=max_iters, val_interval=325)
+max_iters = 1400
+train_cfg = dict(max_iters=max_iters, val_interval=350)
 optim_wrapper = dict(
     optimizer=dict(lr=0.0015, fused=True),
     # a step of Adam is small beside the backbone's weights, which start larger than the heads'
@@ -41,5 +41,5 @@ param_scheduler = [
     dict(type='LinearLR', start_factor=0.01, by_epoch=False, begin=0, end=50),
     dict(type='CosineAnnealingLR', by_epoch=False, begin=50, end=max_iters, eta_min_ratio=0.01),
 ]
-default_hooks = dict(logger=dict(interval=25), checkpoint=dict(interval=325))
+default_hooks = dict(logger=dict(interval=25), checkpoint=dict(interval=350))
 log_processor = dict(window_size=25)

@@ -44,15 +44,15 @@ class Difficulty:
         noise: Least and most standard deviation of the pixel noise.
     """
 
-    max_objects: int = 6
+    max_objects: int = 5
     min_visible: float = 0.25
-    smallest: float = 32.0
+    smallest: float = 44.0
     largest: float = 0.75
-    contrast: float = 100.0
+    contrast: float = 110.0
     texture_contrast: tuple[float, float] = (6.0, 36.0)
-    colour_hint: float = 0.8
+    colour_hint: float = 0.9
     camouflage: float = 0.0
-    tiny: float = 0.05
+    tiny: float = 0.06
     beside: float = 0.35
     empty: float = 0.04
     crowd: float = 0.06
