@@ -33,5 +33,6 @@ def test_same_losses_and_gradients_with_every_mmcv_op(extractor):
         torch.testing.assert_close(results[1][0][name], loss, atol=0, rtol=1e-3)
     for name, grad in results[0][1].items():
         difference = (results[1][1][name] - grad).norm() / grad.norm().clamp(min=1e-6)
-        # batch norms over few pixels amplify rounding to some percent; scrambled features differ by more than 100
-        assert difference < 0.1, name
+        # batch norms over few pixels and mask pixels that flip at 0.5 amplify rounding to some percent; scrambled
+        # features would differ by more than 100
+        assert difference < 0.3, name
