@@ -44,19 +44,19 @@ class Difficulty:
         noise: Least and most standard deviation of the pixel noise.
     """
 
-    max_objects: int = 5
+    max_objects: int = 4
     min_visible: float = 0.25
-    smallest: float = 44.0
+    smallest: float = 56.0
     largest: float = 0.75
     contrast: float = 110.0
     texture_contrast: tuple[float, float] = (6.0, 36.0)
-    colour_hint: float = 0.9
+    colour_hint: float = 0.95
     camouflage: float = 0.0
-    tiny: float = 0.06
-    beside: float = 0.35
+    tiny: float = 0.05
+    beside: float = 0.3
     empty: float = 0.04
     crowd: float = 0.06
-    noise: tuple[float, float] = (1.0, 7.0)
+    noise: tuple[float, float] = (1.0, 5.0)
 
 
 DEFAULT = Difficulty()

@@ -15,7 +15,7 @@ from pycocotools import mask as mask_api
 
 from .shapes import CLASSES, DEFAULT, HARD, Instance, draw
 
-FORMAT = 3  # raise it whenever the same parameters would give other images
+FORMAT = 4  # raise it whenever the same parameters would give other images
 RECORD = 'shapes.json'
 SPLITS = ('train2017', 'val2017')
 MIN_SIZE = 32
