@@ -11,7 +11,7 @@ BIN := $(abspath $(VENV))/bin
 PYTEST = $(BIN)/python -m pytest -q $(PYTEST_ARGS)
 
 .DEFAULT_GOAL := help
-.PHONY: help env demo test test-slow lint format clean
+.PHONY: help env timm demo test test-slow lint format clean
 
 help: ## this list
 	@sed -n 's/^\([a-z-]*\):[^#]*## \(.*\)/  make \1\t\2/p' Makefile | expand -t 18
@@ -24,10 +24,15 @@ env: ## make the environment, mend it, or find that it is whole
 demo: env ## train, evaluate and draw; results in work_dirs/demo
 	PATH="$(BIN):$$PATH" bash demo/run_demo.sh
 
-test: env ## the tests, without the slow ones
+# timm, to compare converted weights with, in a folder of its own: torchvision, which it needs, may not fit this torch
+timm: env
+	@test -d '$(VENV)/timm' || $(BIN)/python -m pip install -q --no-deps --target '$(VENV)/timm' timm==1.0.31 torchvision==0.28.0 \
+		|| echo 'timm could not be installed: the comparison with it is skipped.'
+
+test: env timm ## the tests, without the slow ones
 	$(PYTEST) -m 'not slow'
 
-test-slow: env ## the slow tests
+test-slow: env timm ## the slow tests
 	$(PYTEST) -m slow
 
 lint: env ## check style and format

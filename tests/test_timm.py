@@ -1,5 +1,8 @@
 """timm's VoVNets, converted, give timm's features."""
 
+import sys
+from pathlib import Path
+
 import pytest
 import torch
 from recipe import recipe
@@ -10,8 +13,14 @@ from mmcentermask.models.vovnet import VoVNet
 
 @pytest.fixture(scope='module')
 def timm():
-    pytest.importorskip('torchvision', reason='timm needs it', exc_type=ImportError) if _whole() else _declare_ops()
-    return pytest.importorskip('timm', exc_type=ImportError)
+    # `make test` puts timm there, apart from the environment, where a torchvision that does not fit torch would stop
+    # every run of mmengine
+    sys.path.append(str(Path(sys.prefix, 'timm')))
+    try:
+        pytest.importorskip('torchvision', reason='timm needs it', exc_type=ImportError) if _whole() else _declare_ops()
+        yield pytest.importorskip('timm', exc_type=ImportError)
+    finally:
+        sys.path.pop()
 
 
 def _whole():
