@@ -1,0 +1,78 @@
+"""COCO's run-length codes: dicts of ``size`` [H, W] and ``counts``, in columns from the top left."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from mmengine.config import ConfigDict
+from pycocotools import mask as mask_api
+
+MASK_FORMATS = ('dense', 'rle')
+
+
+def check_mask_format(test_cfg: ConfigDict | dict | None) -> str:
+    """Return the form of masks that a mask branch's settings ask for.
+
+    Args:
+        test_cfg (dict, optional): ``mask_format``, 'dense' (the default) for tensors of shape (n, H, W) or 'rle' for
+            lists of n run-length codes, and ``mask_thr_binary``.
+
+    Returns:
+        str: 'dense' or 'rle'.
+
+    Raises:
+        ValueError: If there is no such form, or ``mask_thr_binary`` leaves nothing to encode.
+    """
+    test_cfg = test_cfg or {}
+    mask_format = test_cfg.get('mask_format', 'dense')
+    if mask_format not in MASK_FORMATS:
+        raise ValueError(
+            f"test_cfg.rcnn.mask_format must be 'dense' (tensors) or 'rle' (COCO run lengths), not {mask_format!r}."
+        )
+    threshold = test_cfg.get('mask_thr_binary', 0.5)
+    if mask_format == 'rle' and not threshold > 0:
+        raise ValueError(
+            f"test_cfg.rcnn.mask_format='rle' needs a mask_thr_binary above 0, not {threshold!r}: take 0.5, or "
+            "mask_format='dense'."
+        )
+    return mask_format
+
+
+def encode_turns(turns: list[np.ndarray], height: int, width: int) -> list[dict[str, Any]]:
+    """Encode masks as pycocotools would from pixels.
+
+    Args:
+        turns (list[np.ndarray]): For each mask, where it turns on, off, on, ...: an even number of increasing
+            positions ``x * H + y``, each that of the first pixel after the turn; ``H * W`` at most.
+        height (int): H, of the picture.
+        width (int): W, of the picture.
+
+    Returns:
+        list[dict]: Compressed run-length codes, counts as bytes.
+    """
+    codes = []
+    for mask_turns in turns:
+        ends = np.concatenate([[0], mask_turns, [height * width]])
+        counts = ends[1:] - ends[:-1]
+        # a mask that contains the last pixel ends with its own run
+        codes.append({'size': [height, width], 'counts': counts[:-1] if counts[-1] == 0 else counts})
+    return mask_api.frPyObjects(codes, height, width) if codes else []
+
+
+def decode_crop(code: dict[str, Any]) -> tuple[np.ndarray, int, int]:
+    """Decode the part of a mask that is not empty.
+
+    Args:
+        code (dict): A compressed run-length code.
+
+    Returns:
+        tuple: Pixels of shape (h, w), bool; and x and y of their top left one in the picture.
+    """
+    x, y, width, height = mask_api.toBbox(code).astype(int)
+    return mask_api.decode(code)[y : y + height, x : x + width].astype(bool), x, y
+
+
+def with_text_counts(codes: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Copy run-length codes with counts as str, which JSON can hold."""
+    return [{**c, 'counts': c['counts'].decode() if isinstance(c['counts'], bytes) else c['counts']} for c in codes]
