@@ -32,6 +32,30 @@ def test_an_roi_larger_than_its_image_or_inside_out_stays_within_the_levels(extr
     assert (extractor.map_roi_levels(rois, 100 * 100) + 3).tolist() == [5, 3, 3]
 
 
+NAN, INF = float('nan'), float('inf')
+WILD = [
+    [NAN] * 4, [10, 10, NAN, 20], [NAN, 10, 20, 20], [-INF, -INF, INF, INF], [0, 0, 5, INF], [INF, INF, INF, INF],
+    [-1e6, -1e6, 1e6, 1e6], [0, 0, 1e9, 1e9], [0, 5, 3e38, 5], [-3e38, -3e38, 3e38, 3e38], [40, 40, 20, 20],
+    [9, 9, 5, 60],
+]  # fmt: skip
+
+
+def test_rois_of_a_model_out_of_hand_do_no_harm(extractor):
+    """mmcv's RoIAlign fails on the CPU at many of them."""
+    feats = [torch.randn(1, 4, 64 // s, 64 // s) for s in (8, 16, 32)]
+    tame = [4.5, 3.25, 40, 50.0]
+    rois = torch.tensor([[0, *box] for box in [tame, *WILD]], dtype=torch.float32)
+    levels = extractor.map_roi_levels(rois, 64 * 64)
+    assert levels.tolist() == [1, 0, 0, 0, 2, 2, 0, 2, 2, 0, 2, 0, 0]
+    out = extractor(feats, rois)
+    assert out.isfinite().all()
+    assert torch.equal(out[:1], extractor(feats, rois[:1])) and out[0].abs().max() > 0
+    far = torch.tensor([[0, -512, -512, 512, 512.0]])  # 8 sides of 64 pixels
+    assert torch.equal(out[[4, 7, 10]], extractor(feats, far).expand(3, -1, -1, -1))
+    # as far as the limit, an RoI is read as mmdet reads it
+    assert torch.equal(extractor(feats, far), SingleRoIExtractor(ALIGN, 4, [8, 16, 32], finest_scale=128)(feats, far))
+
+
 def test_each_roi_is_measured_against_its_own_image_before_padding(extractor):
     feats = [torch.full((2, 4, 256 // s, 256 // s), float(s)) for s in (8, 16, 32)]
     box = [32, 32, 112, 112.0]  # area 6400

@@ -1,8 +1,14 @@
 """The whole detector: losses, gradients, emptiness, batches, one num_classes."""
 
+import inspect
+import os
+
+import mmdet
 import pytest
 import torch
+from torch.utils._python_dispatch import TorchDispatchMode
 
+import mmcentermask
 from conftest import build, sample, small_config
 
 BOXES = [[10, 12, 70, 90], [40, 30, 120, 100], [5, 80, 25, 100]]
@@ -123,3 +129,74 @@ def test_tensor_mode_gives_raw_outputs(small_model):
     assert [len(out) for out in outs] == [5, 5, 5]
     assert outs[0][0].shape == (1, 3, 8, 8)
     assert with_masks[-1].shape[1:] == (3, 28, 28)
+
+
+def fine_config():
+    """RoIs from P2..P5, boxes from P3..P7."""
+    cfg = small_config()
+    cfg.backbone.out_indices = (0, 1, 2, 3)
+    cfg.neck.update(in_channels=[112, 256, 384, 512], num_outs=6)
+    cfg.roi_head.mask_roi_extractor.update(k_min=2, featmap_strides=[4, 8, 16, 32])
+    return cfg
+
+
+def test_rois_from_a_level_finer_than_the_box_heads():
+    model = boosted(build(fine_config()))
+    images = torch.randn(1, 3, 128, 128)
+    seen = {}
+    model.bbox_head.register_forward_hook(lambda m, args, out: seen.update(box=args[0]))
+    model.roi_head.mask_roi_extractor.register_forward_hook(lambda m, args, out: seen.update(roi=args[0]))
+    losses = model.train().loss(images, [sample(128, 128, BOXES, [0, 1, 2])])
+    assert [x.shape[-1] for x in seen['box']] == [16, 8, 4, 2, 1]
+    assert [x.shape[-1] for x in seen['roi']] == [32, 16, 8, 4]
+    sum(losses.values()).backward()
+    assert all(p.grad is not None for p in model.parameters())
+    with torch.no_grad():
+        out = model.eval().predict(images, [sample(128, 128)])[0].pred_instances
+    assert len(out) > 0 and out.masks.shape == (len(out), 128, 128)
+
+
+def test_levels_that_do_not_fit_are_refused():
+    cfg = fine_config()
+    cfg.roi_head.mask_roi_extractor.update(k_min=3, featmap_strides=[8, 16, 32])
+    with pytest.raises(ValueError, match=r'begin at stride 4.*featmap_strides=\[8, 16, 32\]'):
+        build(cfg)
+    cfg = small_config()
+    cfg.neck.num_outs = 4
+    with pytest.raises(ValueError, match='reads 5 levels.*num_outs=4'):
+        build(cfg)
+
+
+class Waits(TorchDispatchMode):
+    """Lists our operations after which a GPU would be waited for: sizes and values that Python needs."""
+
+    def __init__(self):
+        super().__init__()
+        self.ours, theirs = (os.path.dirname(package.__file__) + os.sep for package in (mmcentermask, mmdet))
+        self.packages = (self.ours, theirs)
+        self.seen = []
+
+    def __torch_dispatch__(self, func, types, args=(), kwargs=None):
+        waits = func.name().split('.')[0] in ('aten::_local_scalar_dense', 'aten::nonzero', 'aten::masked_select')
+        if func.name().startswith(('aten::index.', 'aten::index_put')):
+            waits = any(index is not None and index.dtype == torch.bool for index in args[1])
+        if waits:
+            place = next(frame for frame in inspect.stack() if frame.filename.startswith(self.packages))
+            if place.filename.startswith(self.ours):
+                self.seen.append(f'{func.name()} in {place.function}')
+        return func(*args, **(kwargs or {}))
+
+
+def test_the_loss_makes_a_gpu_wait_for_proposals_and_levels_only(small_model):
+    torch.manual_seed(0)
+    images, samples = torch.randn(2, 3, 128, 128), [sample(128, 128, BOXES, [0, 1, 2]) for _ in range(2)]
+    boosted(small_model).train().loss(images, samples)  # the first looks at the norms
+    with Waits() as waits:
+        small_model.loss(images, samples)
+    levels = len(small_model.bbox_head.strides)
+    found = [place for place in waits.seen if place == 'aten::nonzero in _predict_by_feat_single']
+    rest = [place for place in waits.seen if place not in found]
+    assert len(found) == 2 * 2 * levels  # those above the threshold's logit, and of them those above the threshold
+    # of the extractor's levels; and the threshold itself, once an image, which lies on the CPU
+    assert rest.count('aten::nonzero in forward') == len(small_model.roi_head.mask_roi_extractor.roi_layers)
+    assert set(rest) == {'aten::nonzero in forward', 'aten::_local_scalar_dense in _predict_by_feat_single'}

@@ -64,6 +64,21 @@ def test_threshold_looks_at_the_class_alone(head):
     torch.testing.assert_close(result.scores, torch.tensor([(0.051 * 0.001) ** 0.5]))
 
 
+@pytest.mark.parametrize('threshold', [0, 0.0, 1e-6, 0.05, 0.5, 0.9999, 1.0, 1.5])
+def test_pairs_kept_are_those_whose_probability_is_above_the_threshold(head, threshold):
+    torch.manual_seed(0)
+    outs = outputs(size=128)
+    near = logit(min(max(threshold, 1e-6), 1 - 1e-6))
+    for cls in outs[0]:
+        cls.copy_(torch.cat([torch.randn(cls.numel() - 1), torch.tensor([1e-7])]).mul(0.2).add(near).view_as(cls))
+    cfg = dict(score_thr=threshold, nms_pre=-1, nms=dict(type='nms', iou_threshold=1.0), max_per_img=-1)
+    result = predict(head, outs, cfg=cfg, size=128, with_nms=False)
+    probs = torch.cat([cls.permute(0, 2, 3, 1).flatten(0, 2).sigmoid() for cls in outs[0]])
+    kept = probs > threshold
+    assert len(result) == kept.sum() and torch.equal(result.labels, kept.nonzero()[:, 1])
+    torch.testing.assert_close(result.scores, (probs[kept] * torch.tensor(-20.0).sigmoid()).sqrt(), rtol=1e-6, atol=0)
+
+
 def test_centerness_comes_before_the_best_nms_pre(head):
     outs = outputs()
     put(outs, 0, 0, 0, 0, 0.9, 0.1, [1.0] * 4)  # best class probability
@@ -142,3 +157,29 @@ def test_targets_are_in_strides_and_ties_go_to_the_smallest_box(head):
     assert labels[0][index] == 1
     assert targets[0][index].tolist() == [1.0, 1.0, 2.0, 2.0]  # 8 and 16 pixels in strides
     assert labels[0][2 * 16 + 2] == 0
+
+
+@pytest.mark.parametrize(
+    'name, loss, told',
+    [
+        ('loss_cls', dict(type='GIoULoss'), 'classes are scored by sigmoids'),
+        ('loss_cls', dict(type='CrossEntropyLoss', use_sigmoid=False), 'classes are scored by sigmoids'),
+        ('loss_cls', dict(type='DiceLoss', use_sigmoid=True), 'DiceLoss cannot be loss_cls'),
+        ('loss_bbox', dict(type='FocalLoss', use_sigmoid=True), 'FocalLoss cannot be loss_bbox'),
+        ('loss_bbox', dict(type='L1Loss'), 'L1Loss cannot be loss_bbox'),
+        ('loss_centerness', dict(type='GIoULoss'), 'GIoULoss cannot be loss_centerness'),
+    ],
+)
+def test_losses_of_the_wrong_kind_are_refused(name, loss, told):
+    with pytest.raises(ValueError, match=told):
+        CenterMaskHead(3, 32, feat_channels=32, strides=STRIDES, **{name: loss})
+
+
+def test_cross_entropy_on_classes_by_hand():
+    # pairs of probability and target: (.9, 1) (.2, 0) | (.8, 1) (.3, 0), both terms, over 4 entries: 0.2271 each
+    head = CenterMaskHead(2, 32, feat_channels=32, loss_cls=dict(type='CrossEntropyLoss', use_sigmoid=True))
+    logits = torch.tensor([[0.9, 0.2], [0.8, 0.3]]).logit()
+    loss = head.loss_cls(logits, torch.tensor([0, 0]), avg_factor=4.0)
+    assert loss.item() == pytest.approx(0.2271, abs=5e-5)
+    background = head.loss_cls(logits[:1], torch.tensor([2]), avg_factor=2.0)
+    assert background.item() == pytest.approx((2.302585 + 0.223144) / 2, abs=1e-5)

@@ -206,9 +206,7 @@ def segment(model, flips, logits, ious):
     samples = views_of({(1.0 + i, f): [] for i, f in enumerate(flips)}, [[]] * len(flips), [[]] * len(flips), 16, 16)
     maps = []
     for logit, iou in zip(logits, ious):
-        mask_preds = torch.full((1, 3, *logit.shape), -9.0)
-        mask_preds[0, 1] = logit
-        maps.append(((mask_preds,), (torch.tensor([[0.0, iou, 0.0]]),)))
+        maps.append(((logit[None, None],), (torch.tensor([[0.0, iou, 0.0]]),)))
     merged = InstanceData(
         bboxes=torch.tensor([[4.0, 4.0, 12.0, 12.0]]), labels=torch.tensor([1]), scores=torch.tensor([0.5])
     )

@@ -40,7 +40,7 @@ _RULES = tower('rpn.head.') + compile_rules(
             shifted(_MASK + 'feature_extractor.mask_fcn{i}.{leaf}', 1),
         ),
         (
-            r'roi_head\.mask_head\.spatial_attention\.conv\.{leaf}',
+            r'roi_head\.mask_head\.attention\.conv\.{leaf}',
             _MASK + r'feature_extractor.spatialAtt.conv.\g<leaf>',
         ),
         (r'roi_head\.mask_head\.upsample\.{leaf}', _MASK + r'predictor.conv5_mask.\g<leaf>'),

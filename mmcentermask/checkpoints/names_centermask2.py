@@ -44,7 +44,7 @@ _RULES = tower(_FCOS) + compile_rules(
             r'roi_head\.mask_head\.convs\.(?P<i>\d)\.conv\.{leaf}',
             shifted('roi_heads.mask_head.mask_fcn{i}.{leaf}', 1),
         ),
-        (r'roi_head\.mask_head\.spatial_attention\.conv\.{leaf}', r'roi_heads.mask_head.spatialAtt.conv.\g<leaf>'),
+        (r'roi_head\.mask_head\.attention\.conv\.{leaf}', r'roi_heads.mask_head.spatialAtt.conv.\g<leaf>'),
         (r'roi_head\.mask_head\.upsample\.{leaf}', r'roi_heads.mask_head.deconv.\g<leaf>'),
         (r'roi_head\.mask_head\.conv_logits\.{leaf}', r'roi_heads.mask_head.predictor.\g<leaf>'),
         (

@@ -1,11 +1,13 @@
 """The parts of CenterMask, registered in mmdet's registry."""
 
 from .adaptive_roi_extractor import AdaptiveRoIExtractor
+from .box_l1_loss import BoxL1Loss, BoxSmoothL1Loss
 from .centermask import CenterMask
 from .centermask_head import CenterMaskHead
 from .centermask_iou_head import CenterMaskIoUHead
 from .centermask_roi_head import CenterMaskRoIHead
 from .centermask_tta import CenterMaskTTA
+from .crowd_centermask_head import CrowdCenterMaskHead
 from .ese import EffectiveSE
 from .first_centermask import (
     FirstCenterMask,
@@ -14,24 +16,35 @@ from .first_centermask import (
     LastPixelOverlaps2D,
     LastPixelRoIExtractor,
 )
+from .htc_sag_mask_head import HTCSAGMaskHead
+from .mask_dice_loss import MaskDiceLoss
 from .mobilenet_v2 import TrimmedMobileNetV2
+from .multi_scale_attention import MultiScaleSpatialAttention
 from .sag_mask_head import SAGMaskHead, SpatialAttention
 from .smoothed_giou_loss import SmoothedGIoULoss
+from .vfnet_head import CenterMaskVFNetHead
 from .vovnet import VoVNet
 
 __all__ = [
     'AdaptiveRoIExtractor',
+    'BoxL1Loss',
+    'BoxSmoothL1Loss',
     'CenterMask',
     'CenterMaskHead',
     'CenterMaskIoUHead',
     'CenterMaskRoIHead',
     'CenterMaskTTA',
+    'CrowdCenterMaskHead',
+    'CenterMaskVFNetHead',
     'EffectiveSE',
     'FirstCenterMask',
     'FirstCenterMaskHead',
     'FirstCenterMaskRoIHead',
+    'HTCSAGMaskHead',
     'LastPixelOverlaps2D',
     'LastPixelRoIExtractor',
+    'MaskDiceLoss',
+    'MultiScaleSpatialAttention',
     'SAGMaskHead',
     'SmoothedGIoULoss',
     'SpatialAttention',

@@ -8,6 +8,8 @@ from mmdet.registry import MODELS
 from mmdet.utils import ConfigType, OptMultiConfig
 from torch import Tensor
 
+_FARTHEST = 8  # sides of the images of a batch, from the corner: RoIs reach no farther than that
+
 
 @MODELS.register_module()
 class AdaptiveRoIExtractor(SingleRoIExtractor):
@@ -68,9 +70,18 @@ class AdaptiveRoIExtractor(SingleRoIExtractor):
             Tensor: Index of the level of each RoI, 0 for P_kmin, shape (n,).
         """
         width, height = (rois[:, 3:5] - rois[:, 1:3]).clamp(min=0).unbind(dim=1)
-        # log2(0) is -inf, which the clamp brings to k_min
-        levels = torch.ceil(self.k_max + torch.log2(width * height / image_areas))
+        # log2(0) is -inf, which the clamp brings to k_min; what is no number would stay that, and be no level
+        levels = torch.ceil(self.k_max + torch.log2(width * height / image_areas)).nan_to_num(nan=self.k_min)
         return levels.clamp(self.k_min, self.k_max).long() - self.k_min
+
+    @staticmethod
+    def _bounded(rois: Tensor, farthest: float) -> Tensor:
+        """Make RoIs (n, 5) that RoIAlign can take; ordinary ones stay as they are.
+
+        On the CPU it fails at RoIs inside out or without numbers, and its work and memory grow with the area.
+        """
+        begin, end = rois[:, 1:].nan_to_num(nan=0.0).clamp(-farthest, farthest).split(2, dim=1)
+        return torch.cat([rois[:, :1], begin, torch.maximum(begin, end)], dim=1)
 
     def forward(
         self,
@@ -80,6 +91,9 @@ class AdaptiveRoIExtractor(SingleRoIExtractor):
         img_shapes: Sequence[tuple[int, int]] | None = None,
     ) -> Tensor:
         """Extract RoI features.
+
+        RoIs that a model out of hand makes do no harm: a coordinate that is no number counts as 0, one farther away
+        than 8 sides of the batch's images as that far, and an RoI that ends before it begins as one without area.
 
         Args:
             feats (tuple[Tensor]): Levels P_kmin..P_kmax, each (N, C, H_k, W_k).
@@ -95,6 +109,7 @@ class AdaptiveRoIExtractor(SingleRoIExtractor):
             image_areas = feats[0].shape[-2] * feats[0].shape[-1] * self.featmap_strides[0] ** 2
         else:
             image_areas = rois.new_tensor([height * width for height, width in img_shapes])[rois[:, 0].long()]
+        rois = self._bounded(rois, _FARTHEST * max(feats[0].shape[-2:]) * self.featmap_strides[0])
         levels = self.map_roi_levels(rois, image_areas)
         if roi_scale_factor is not None:
             rois = self.roi_rescale(rois, roi_scale_factor)

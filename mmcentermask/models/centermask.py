@@ -7,6 +7,9 @@ from mmdet.registry import MODELS
 from mmdet.structures import OptSampleList, SampleList
 from mmdet.utils import ConfigType, OptConfigType, OptMultiConfig
 from torch import Tensor
+from torch.nn.modules.utils import _pair
+
+from .proposals import check_proposals
 
 
 @MODELS.register_module()
@@ -17,7 +20,8 @@ class CenterMask(SingleStageDetector):
         backbone (dict): VoVNet, or any backbone.
         neck (dict): FPN, or any neck.
         bbox_head (dict): CenterMaskHead, or any dense head whose outputs are the same in training and in
-            evaluation.
+            evaluation. Where the neck has more levels than the head has strides, it reads the coarsest ones,
+            and RoIs may be taken from finer ones, P2..P5 say.
         roi_head (dict): CenterMaskRoIHead.
         num_classes (int, optional): One number for every head: written into ``bbox_head``, ``mask_head`` and
             ``mask_iou_head`` before they are built. Defaults to None, which leaves theirs.
@@ -28,7 +32,8 @@ class CenterMask(SingleStageDetector):
         init_cfg (dict, optional): Defaults to None.
 
     Raises:
-        ValueError: If ``num_classes`` is not a positive whole number.
+        ValueError: If ``num_classes`` is not a positive whole number, the neck's levels do not fit those of the
+            heads, or ``bbox_head`` is one whose proposals in training are not its boxes in evaluation.
     """
 
     def __init__(
@@ -59,9 +64,38 @@ class CenterMask(SingleStageDetector):
             data_preprocessor=data_preprocessor,
             init_cfg=init_cfg,
         )
+        check_proposals(self.bbox_head)
         roi_head['train_cfg'] = train_cfg['rcnn'] if train_cfg is not None else None
         roi_head['test_cfg'] = test_cfg['rcnn'] if test_cfg is not None else None
         self.roi_head = MODELS.build(roi_head)
+        self._check_levels()
+
+    def _check_levels(self) -> None:
+        levels, strides = getattr(self.neck, 'num_outs', None), self._box_strides()
+        if levels is None or strides is None:
+            return
+        if len(strides) > levels:
+            raise ValueError(
+                f'CenterMask: the bbox_head reads {len(strides)} levels, of strides {strides}, '
+                f'but the neck has num_outs={levels}: make them fit.'
+            )
+        finest = strides[0] // 2 ** (levels - len(strides))
+        roi_strides = list(self.roi_head.mask_roi_extractor.featmap_strides)
+        if roi_strides[0] != finest:
+            raise ValueError(
+                f"CenterMask: the neck's {levels} levels begin at stride {finest}, if the bbox_head's strides "
+                f'{strides} are right, but the mask_roi_extractor has featmap_strides={roi_strides}: make them fit.'
+            )
+
+    def _box_strides(self) -> list[int] | None:
+        """Strides in pixels of the levels that the box head reads, or None where it does not say."""
+        strides = getattr(getattr(self.bbox_head, 'prior_generator', None), 'strides', None)
+        return None if strides is None else [_pair(stride)[0] for stride in strides]
+
+    def box_feats(self, x: tuple[Tensor, ...]) -> tuple[Tensor, ...]:
+        """Of the neck's levels, take those of the box head: the coarsest."""
+        strides = self._box_strides()
+        return x if strides is None else x[-len(strides) :]
 
     def loss(self, batch_inputs: Tensor, batch_data_samples: SampleList) -> dict:
         """Compute all losses.
@@ -76,7 +110,7 @@ class CenterMask(SingleStageDetector):
         """
         x = self.extract_feat(batch_inputs)
         losses, proposals = self.bbox_head.loss_and_predict(
-            x, batch_data_samples, proposal_cfg=self.train_cfg['proposal']
+            self.box_feats(x), batch_data_samples, proposal_cfg=self.train_cfg['proposal']
         )
         losses.update(self.roi_head.loss(x, proposals, batch_data_samples))
         return losses
@@ -95,14 +129,14 @@ class CenterMask(SingleStageDetector):
         """
         x = self.extract_feat(batch_inputs)
         # boxes stay in the network's pixels until the mask branch has looked at them
-        results_list = self.bbox_head.predict(x, batch_data_samples, rescale=False)
+        results_list = self.bbox_head.predict(self.box_feats(x), batch_data_samples, rescale=False)
         results_list = self.roi_head.predict(x, results_list, batch_data_samples, rescale=rescale)
         return self.add_pred_to_datasample(batch_data_samples, results_list)
 
     def _forward(self, batch_inputs: Tensor, batch_data_samples: OptSampleList = None) -> tuple:
         x = self.extract_feat(batch_inputs)
-        results = self.bbox_head(x)
+        results = self.bbox_head(self.box_feats(x))
         if batch_data_samples is None:
             return results
-        proposals = self.bbox_head.predict(x, batch_data_samples, rescale=False)
+        proposals = self.bbox_head.predict(self.box_feats(x), batch_data_samples, rescale=False)
         return results + self.roi_head.forward(x, proposals, batch_data_samples)

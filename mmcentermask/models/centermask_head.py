@@ -10,6 +10,8 @@ from mmengine.config import ConfigDict
 from mmengine.structures import InstanceData
 from torch import Tensor
 
+from .loss_probe import probe_loss
+
 
 @MODELS.register_module()
 class CenterMaskHead(FCOSHead):
@@ -32,9 +34,14 @@ class CenterMaskHead(FCOSHead):
             ``exp(scale * conv)`` in pixels. Defaults to True.
         centerness_on_reg (bool): Centerness from the box tower. Defaults to True.
         conv_bias (bool or str): Defaults to True, as in the official towers.
-        loss_bbox (dict): Defaults to SmoothedGIoULoss, the official one.
+        loss_bbox (dict): Defaults to SmoothedGIoULoss, the official one. Others: GIoULoss, IoULoss, BoxL1Loss,
+            BoxSmoothL1Loss.
         score_power (float): Exponent of the score, class probability times centerness. Defaults to 0.5.
-        **kwargs: As FCOSHead.
+        **kwargs: As FCOSHead. ``loss_cls``: FocalLoss (the default) or CrossEntropyLoss, with
+            ``use_sigmoid=True``.
+
+    Raises:
+        ValueError: If a loss cannot be computed from what this head gives it.
     """
 
     def __init__(
@@ -58,6 +65,25 @@ class CenterMaskHead(FCOSHead):
             **kwargs,
         )
         self.score_power = score_power
+        self._probe_losses()
+
+    def _probe_losses(self) -> None:
+        if not self.use_sigmoid_cls:
+            raise ValueError(
+                f'{type(self).__name__}: classes are scored by sigmoids, so loss_cls must be one of sigmoids: '
+                'write use_sigmoid=True into it, as in dict(type="CrossEntropyLoss", use_sigmoid=True).'
+            )
+        with torch.device('cpu'):
+            locations = self.num_classes + 2  # no loss can take labels for logits by their number
+            logits, labels = torch.zeros(locations, self.num_classes), torch.zeros(locations, dtype=torch.long)
+            boxes, ones = torch.tensor([[0.0, 0.0, 2.0, 2.0]]).repeat(3, 1), torch.ones(3)
+        probe_loss(self, 'loss_cls', logits, labels, avg_factor=1.0)
+        if probe_loss(self, 'loss_bbox', boxes, boxes, weight=ones, avg_factor=1.0) > 0.01:
+            raise ValueError(
+                f'{type(self).__name__}: {type(self.loss_bbox).__name__} cannot be loss_bbox, for it is not 0 where a '
+                'box equals its target: choose a loss on boxes, such as GIoULoss.'
+            )
+        probe_loss(self, 'loss_centerness', ones, ones, avg_factor=1.0)
 
     def forward_single(self, x: Tensor, scale: Scale, stride: int) -> tuple[Tensor, Tensor, Tensor]:
         """Run one level.
@@ -69,9 +95,12 @@ class CenterMaskHead(FCOSHead):
 
         Returns:
             tuple[Tensor]: Class logits (N, K, H, W); distances left, top, right, bottom in strides
-            (N, 4, H, W), in pixels without ``norm_on_bbox``; centerness logits (N, 1, H, W).
+            (N, 4, H, W), in pixels without ``norm_on_bbox``; centerness logits (N, 1, H, W). All in fp32: in
+            half precision the class loss, a sum over every location, overflows, points and boxes are rounded, and
+            mmcv's focal loss knows no bfloat16.
         """
-        return super().forward_single(x, scale, stride=1)
+        cls_score, bbox_pred, centerness = super().forward_single(x, scale, stride=1)
+        return cls_score.float(), bbox_pred.float(), centerness.float()
 
     def predict_by_feat(
         self, cls_scores: list[Tensor], bbox_preds: list[Tensor], score_factors: list[Tensor], **kwargs
@@ -104,13 +133,20 @@ class CenterMaskHead(FCOSHead):
         with_nms: bool = True,
     ) -> InstanceData:
         cfg = self.test_cfg if cfg is None else cfg
+        threshold = cfg.get('score_thr', 0)
+        # most of the pairs are dropped by their logits, before anything is computed from them; the margin is wider than
+        # the error of a logit, and what lies in it is decided by the probability
+        least = torch.tensor(float(threshold), device='cpu').clamp(0, 0.999).logit().item() - 0.1
         points, distances, scores, labels = [], [], [], []
         for cls_score, bbox_pred, centerness, priors in zip(
             cls_score_list, bbox_pred_list, score_factor_list, mlvl_priors
         ):
-            probs = cls_score.permute(1, 2, 0).flatten(0, 1).float().sigmoid()
-            locations, classes = (probs > cfg.get('score_thr', 0)).nonzero(as_tuple=True)
-            score = probs[locations, classes] * centerness.flatten().float().sigmoid()[locations]
+            logits = cls_score.permute(1, 2, 0).flatten(0, 1)
+            locations, classes = (logits > least).nonzero(as_tuple=True)
+            score = logits[locations, classes].float().sigmoid()
+            kept = (score > threshold).nonzero().squeeze(1)  # once: each look for them makes a GPU wait
+            locations, classes = locations[kept], classes[kept]
+            score = score[kept] * centerness.flatten()[locations].float().sigmoid()
             nms_pre = cfg.get('nms_pre', -1)
             if 0 < nms_pre < len(score):
                 score, best = score.topk(nms_pre, sorted=False)

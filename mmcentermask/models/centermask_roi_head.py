@@ -7,11 +7,15 @@ from mmdet.models.utils import unpack_gt_instances
 from mmdet.registry import MODELS
 from mmdet.structures import SampleList
 from mmdet.structures.bbox import bbox2roi
+from mmdet.structures.mask import encode_mask_results
 from mmdet.utils import ConfigType, InstanceList, OptConfigType
 from mmengine.structures import InstanceData
 from torch import Tensor
 
+from mmcentermask.masks import check_mask_format
+
 from .adaptive_roi_extractor import AdaptiveRoIExtractor
+from .sag_mask_head import SAGMaskHead
 
 
 @MODELS.register_module()
@@ -27,8 +31,12 @@ class CenterMaskRoIHead(StandardRoIHead):
         mask_iou_head (dict, optional): CenterMaskIoUHead. Without it results carry no ``mask_scores``.
             Defaults to None.
         train_cfg (dict, optional): ``assigner``, ``sampler``, ``mask_size``.
-        test_cfg (dict, optional): ``mask_thr_binary``.
+        test_cfg (dict, optional): ``mask_thr_binary``, and ``mask_format``, the form of the resulting masks: 'dense'
+            (the default) for a tensor, 'rle' for COCO's run-length codes, which never need the picture's pixels.
         init_cfg (dict, optional): Defaults to None.
+
+    Raises:
+        ValueError: If there is no such ``mask_format``.
     """
 
     last_pixel = 0  # pixels from a box's x2 and y2 to its right and bottom edges, before the boxes are final
@@ -49,6 +57,7 @@ class CenterMaskRoIHead(StandardRoIHead):
             test_cfg=test_cfg,
             init_cfg=init_cfg,
         )
+        check_mask_format(test_cfg)
         self.mask_iou_head = None if mask_iou_head is None else MODELS.build(mask_iou_head)
 
     def loss(self, x: tuple[Tensor, ...], proposals: InstanceList, batch_data_samples: SampleList) -> dict:
@@ -90,15 +99,15 @@ class CenterMaskRoIHead(StandardRoIHead):
             dict[str, Tensor]: As ``loss``.
         """
         rois = bbox2roi([result.pos_priors for result in sampling_results])
-        mask_results = self._mask_forward(x, rois, img_shapes)
+        labels = torch.cat([result.pos_gt_labels for result in sampling_results])
+        mask_results = self._mask_forward(x, rois, img_shapes, labels)
         mask_preds = mask_results['mask_preds']
         mask_loss_and_target = self.mask_head.loss_and_target(
             mask_preds, sampling_results, batch_gt_instances, self.train_cfg
         )
         losses = dict(mask_loss_and_target['loss_mask'])
         if self.mask_iou_head is not None:
-            labels = torch.cat([result.pos_gt_labels for result in sampling_results])
-            mask_preds = self._select_class(mask_preds, labels)
+            mask_preds = self._select_class(mask_preds, labels)[:, 0]
             mask_iou_preds = self.mask_iou_head(mask_results['mask_feats'], mask_preds)
             losses.update(
                 self.mask_iou_head.loss_and_target(
@@ -125,8 +134,9 @@ class CenterMaskRoIHead(StandardRoIHead):
             rescale (bool): Return boxes and masks in pixels of the original image. Defaults to False.
 
         Returns:
-            list[InstanceData]: The detections with ``bboxes`` clipped to the image, ``masks`` (n, H, W) and,
-            with a mask-IoU head, ``mask_scores`` (n,). Boxes that lie outside of the image are dropped.
+            list[InstanceData]: The detections with ``bboxes`` clipped to the image, ``masks`` (n, H, W), or a
+            list of n run-length codes where ``test_cfg`` says 'rle', and, with a mask-IoU head, ``mask_scores`` (n,).
+            Boxes that lie outside of the image are dropped.
         """
         mask_preds, mask_iou_preds = self.predict_maps(x, results_list, batch_data_samples)
         img_metas = [sample.metainfo for sample in batch_data_samples]
@@ -143,19 +153,19 @@ class CenterMaskRoIHead(StandardRoIHead):
             batch_data_samples (list[DetDataSample]): Images' meta information.
 
         Returns:
-            tuple: Mask logits, an image each, (n, K, 2h, 2w); and predicted IoUs, an image each, (n, K), or None
-            without a mask-IoU head.
+            tuple: Mask logits of each box's class, an image each, (n, 1, 2h, 2w); and predicted IoUs, an image each,
+            (n, K), or None without a mask-IoU head.
         """
         img_shapes = [sample.metainfo['img_shape'][:2] for sample in batch_data_samples]
-        mask_results = self._mask_forward(x, bbox2roi([results.bboxes for results in results_list]), img_shapes)
+        rois = bbox2roi([results.bboxes for results in results_list])
+        labels = torch.cat([results.labels for results in results_list])
+        mask_results = self._mask_forward(x, rois, img_shapes, labels)
+        mask_preds = self._select_class(mask_results['mask_preds'], labels)
         counts = [len(results) for results in results_list]
         mask_iou_preds = None
         if self.mask_iou_head is not None:
-            labels = torch.cat([results.labels for results in results_list])
-            mask_iou_preds = self.mask_iou_head(
-                mask_results['mask_feats'], self._select_class(mask_results['mask_preds'], labels)
-            ).split(counts)
-        return mask_results['mask_preds'].split(counts), mask_iou_preds
+            mask_iou_preds = self.mask_iou_head(mask_results['mask_feats'], mask_preds[:, 0]).split(counts)
+        return mask_preds.split(counts), mask_iou_preds
 
     def finish(
         self,
@@ -170,7 +180,7 @@ class CenterMaskRoIHead(StandardRoIHead):
 
         Args:
             results_list (list[InstanceData]): As ``predict``; changed in place.
-            mask_preds (tuple[Tensor]): Mask logits, an image each, (n, K, 2h, 2w).
+            mask_preds (tuple[Tensor]): Mask logits of each box's class, an image each, (n, 1, 2h, 2w).
             mask_iou_preds (tuple[Tensor], optional): Predicted IoUs, an image each, (n, K), or None.
             img_metas (list[dict]): Images' meta information.
             rescale (bool): Return boxes and masks in pixels of the original image. Defaults to False.
@@ -182,16 +192,26 @@ class CenterMaskRoIHead(StandardRoIHead):
         if mask_iou_preds is not None:
             results_list = self.mask_iou_head.predict_by_feat(mask_iou_preds, results_list)
         # features came from the whole box, the mask is pasted into the part of it inside of the image
-        clipped, clipped_preds = [], []
+        clipped, clipped_preds, labels = [], [], []
         for results, preds, img_meta in zip(results_list, mask_preds, img_metas):
             results.bboxes = self._final_boxes(results.bboxes, img_meta, rescale)
             visible = (results.bboxes[:, 2:] > results.bboxes[:, :2]).all(dim=1)
             clipped.append(results[visible])
+            # the mask head, which chooses a map by the label, is given one map
+            labels.append(clipped[-1].labels)
+            clipped[-1].labels = torch.zeros_like(labels[-1])
             # FCNMaskHead copies probabilities with new_tensor, which warns of anything but an array
             clipped_preds.append(preds[visible].float().cpu().numpy() if probabilities else preds[visible])
-        return self.mask_head.predict_by_feat(
+        results_list = self.mask_head.predict_by_feat(
             clipped_preds, clipped, img_metas, self.test_cfg, rescale=rescale, activate_map=probabilities
         )
+        for results, own in zip(results_list, labels):
+            results.labels = own
+        run_lengths = check_mask_format(self.test_cfg) == 'rle'
+        for results in results_list:
+            if run_lengths and isinstance(results.masks, Tensor):  # of a head that knows no other form
+                results.masks = encode_mask_results(results.masks.cpu().numpy())
+        return results_list
 
     def _final_boxes(self, boxes: Tensor, img_meta: dict, rescale: bool) -> Tensor:
         """Clip boxes (n, 4), in pixels of the network's input, to the image."""
@@ -204,16 +224,24 @@ class CenterMaskRoIHead(StandardRoIHead):
         img_shapes = [sample.metainfo['img_shape'][:2] for sample in batch_data_samples]
         return (self._mask_forward(x, rois, img_shapes)['mask_preds'],)
 
-    def _mask_forward(self, x: tuple[Tensor, ...], rois: Tensor, img_shapes: list[tuple[int, int]]) -> dict:
+    def _mask_forward(
+        self,
+        x: tuple[Tensor, ...],
+        rois: Tensor,
+        img_shapes: list[tuple[int, int]],
+        labels: Tensor | None = None,
+    ) -> dict:
         feats = x[: self.mask_roi_extractor.num_inputs]
         if isinstance(self.mask_roi_extractor, AdaptiveRoIExtractor):
             mask_feats = self.mask_roi_extractor(feats, rois, img_shapes=img_shapes)
         else:
             mask_feats = self.mask_roi_extractor(feats, rois)
+        if isinstance(self.mask_head, SAGMaskHead):
+            return dict(mask_preds=self.mask_head(mask_feats, labels), mask_feats=mask_feats)
         return dict(mask_preds=self.mask_head(mask_feats), mask_feats=mask_feats)
 
     def _select_class(self, mask_preds: Tensor, labels: Tensor) -> Tensor:
-        """Of mask logits (n, K, h, w), take each RoI's class: (n, h, w)."""
-        if self.mask_head.class_agnostic:
-            return mask_preds[:, 0]
-        return mask_preds[torch.arange(len(labels), device=labels.device), labels]
+        """Of mask logits, (n, K, h, w) or (n, 1, h, w) already, take each RoI's class: (n, 1, h, w)."""
+        if mask_preds.shape[1] == 1:
+            return mask_preds
+        return mask_preds[torch.arange(len(labels), device=labels.device), labels][:, None]

@@ -71,7 +71,7 @@ class CenterMaskTTA(BaseTTAModel):
             batch = self.module.data_preprocessor(batch, False)
             samples = batch['data_samples']
             feats.append(self.module.extract_feat(batch['inputs']))
-            boxes = self.module.bbox_head.predict(feats[-1], samples, rescale=False)
+            boxes = self.module.bbox_head.predict(self.module.box_feats(feats[-1]), samples, rescale=False)
             views.append(self.module.add_pred_to_datasample(samples, boxes))
         merged = self.merge_preds(list(zip(*views)))
         return self.module.add_pred_to_datasample(views[0], self._segment(feats, views, merged))

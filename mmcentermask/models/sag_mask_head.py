@@ -1,15 +1,25 @@
 """Spatial attention-guided mask (CenterMask, section 3.3): SpatialAttention and SAGMaskHead."""
 
+import copy
+
+import numpy as np
 import torch
 from mmdet.models.roi_heads.mask_heads import FCNMaskHead
 from mmdet.models.task_modules.samplers import SamplingResult
 from mmdet.registry import MODELS
-from mmdet.utils import InstanceList
+from mmdet.utils import ConfigType, InstanceList, OptConfigType
 from mmengine.config import ConfigDict
 from torch import Tensor, nn
 from torch.nn.modules.utils import _pair
 
+from mmcentermask.masks import check_mask_format, crop_masks, paste_dense, paste_run_lengths
 
+from .ese import EffectiveSE
+from .half_range import within_half_range
+from .loss_probe import probe_loss
+
+
+@MODELS.register_module()
 class SpatialAttention(nn.Module):
     """SAM: weighs every pixel of an RoI by how informative it is (Eq. 3 and 4).
 
@@ -17,16 +27,25 @@ class SpatialAttention(nn.Module):
 
     Args:
         kernel_size (int): Of the convolution, which has no bias. Odd. Defaults to 3.
+
+    Raises:
+        ValueError: If ``kernel_size`` is not an odd number of at least 1.
     """
 
     def __init__(self, kernel_size: int = 3) -> None:
         super().__init__()
+        if kernel_size < 1 or kernel_size % 2 == 0:
+            raise ValueError(f'{type(self).__name__}: kernel_size must be odd and at least 1, not {kernel_size}.')
         self.conv = nn.Conv2d(2, 1, kernel_size, padding=kernel_size // 2, bias=False)
 
     def attention_map(self, x: Tensor) -> Tensor:
         """Return the attention map, (n, 1, h, w), 0..1, of features ``x``, (n, C, h, w)."""
-        pooled = torch.cat([x.mean(dim=1, keepdim=True), x.amax(dim=1, keepdim=True)], dim=1)
-        return self.conv(pooled).sigmoid()
+        return self.conv(self.pool(x)).sigmoid()
+
+    @staticmethod
+    def pool(x: Tensor) -> Tensor:
+        """Return mean and maximum over the channels, (n, 2, h, w), of features ``x``, (n, C, h, w)."""
+        return torch.cat([x.mean(dim=1, keepdim=True), x.amax(dim=1, keepdim=True)], dim=1)
 
     def forward(self, x: Tensor) -> Tensor:
         """Weigh features ``x``, (n, C, h, w), by their attention map; the shape stays."""
@@ -42,31 +61,114 @@ class SAGMaskHead(FCNMaskHead):
 
     Args:
         *args: As FCNMaskHead.
-        attention_kernel (int): Kernel size of the spatial attention. Defaults to 3.
+        attention (dict or list[dict], optional): SpatialAttention, the paper's; MultiScaleSpatialAttention;
+            EffectiveSE, over channels; a list applies them in turn; None leaves attention out.
+            Defaults to ``dict(type='SpatialAttention')``.
+        loss_dice (dict, optional): MaskDiceLoss in addition to ``loss_mask``, logged as ``loss_mask_dice``.
+            For Dice alone make it ``loss_mask``. Defaults to None.
         **kwargs: As FCNMaskHead.
+
+    Raises:
+        ValueError: If a loss cannot be computed from mask logits, targets and labels, or channel attention
+            has another number of channels than the features.
     """
 
-    def __init__(self, *args, attention_kernel: int = 3, **kwargs) -> None:
+    def __init__(
+        self,
+        *args,
+        attention: ConfigType | list[ConfigType] | None = dict(type='SpatialAttention'),
+        loss_dice: OptConfigType = None,
+        **kwargs,
+    ) -> None:
         super().__init__(*args, **kwargs)
-        self.spatial_attention = SpatialAttention(attention_kernel)
+        self.attention = self._build_attention(attention)
+        self.loss_dice = None if loss_dice is None else MODELS.build(loss_dice)
+        maps = 1 if self.class_agnostic else self.num_classes
+        logits, targets = torch.zeros(2, maps, 4, 4, device='cpu'), torch.zeros(2, 4, 4, device='cpu')
+        for name in ('loss_mask', 'loss_dice'):
+            if getattr(self, name) is not None:
+                probe_loss(self, name, logits, targets, torch.zeros(2, dtype=torch.long, device='cpu'))
 
-    def forward(self, x: Tensor) -> Tensor:
+    def _build_attention(self, attention: ConfigType | list[ConfigType] | None) -> nn.Module:
+        if attention is None:
+            return nn.Identity()
+        if isinstance(attention, (list, tuple)):
+            return nn.Sequential(*[self._build_attention(part) for part in attention])
+        module = MODELS.build(attention)
+        channels = self.conv_out_channels if self.num_convs > 0 else self.in_channels
+        if isinstance(module, EffectiveSE) and module.fc.in_channels != channels:
+            raise ValueError(
+                f'{type(self).__name__}: its features have {channels} channels, '
+                f'but attention EffectiveSE is for {module.fc.in_channels}: write channels={channels} there.'
+            )
+        return module
+
+    def forward(self, x: Tensor, labels: Tensor | None = None) -> Tensor:
         """Predict masks.
 
         Args:
             x (Tensor): RoI features of shape (n, C, h, w).
+            labels (Tensor, optional): Class of each RoI, (n,). With it only the map of that class is computed, so
+                that work and memory do not depend on the number of classes. Defaults to None.
 
         Returns:
-            Tensor: Mask logits of shape (n, K, 2h, 2w).
+            Tensor: Mask logits of shape (n, K, 2h, 2w), or (n, 1, 2h, 2w) with ``labels``.
         """
         for conv in self.convs:
-            x = conv(x)
-        x = self.spatial_attention(x)
+            x = within_half_range(conv(x))
+        return self.predict_logits(x, labels)
+
+    def predict_logits(self, x: Tensor, labels: Tensor | None = None) -> Tensor:
+        """Attend, upsample and predict.
+
+        Args:
+            x (Tensor): Features of the convolutions, (n, C', h, w).
+            labels (Tensor, optional): As ``forward``. Defaults to None.
+
+        Returns:
+            Tensor: Mask logits of shape (n, K, 2h, 2w), or (n, 1, 2h, 2w) with ``labels``.
+        """
+        x = self.attention(x)
         if self.upsample is not None:
             x = self.upsample(x)
             if self.upsample_method == 'deconv':
                 x = self.relu(x)
-        return self.conv_logits(x)
+            x = within_half_range(x)
+        if labels is None or self.class_agnostic:
+            return within_half_range(self.conv_logits(x))
+        if self.predictor_cfg['type'] != 'Conv':  # a layer that does more than multiply its weights
+            return self.conv_logits(x)[torch.arange(len(labels), device=labels.device), labels][:, None]
+        # in channels-last layout, as a matrix a RoI; weights of the classes that are not there get gradients of zero
+        weight, bias = self.conv_logits.weight.flatten(1)[labels], self.conv_logits.bias[labels]
+        maps = torch.bmm(weight[:, None], x.flatten(2))
+        return within_half_range(maps.unflatten(2, x.shape[2:]) + bias[:, None, None, None])
+
+    def loss_and_target(
+        self,
+        mask_preds: Tensor,
+        sampling_results: list[SamplingResult],
+        batch_gt_instances: InstanceList,
+        rcnn_train_cfg: ConfigDict,
+    ) -> dict:
+        """Compute targets and losses.
+
+        Args:
+            mask_preds (Tensor): Mask logits of shape (n, K, h, w), or (n, 1, h, w) of each RoI's own class.
+            sampling_results (list[SamplingResult]): RoIs and their ground truth, an image each.
+            batch_gt_instances (list[InstanceData]): Ground truth with ``masks``, an image each.
+            rcnn_train_cfg (dict): As ``get_targets``.
+
+        Returns:
+            dict: ``loss_mask``, a dict of ``loss_mask`` and, with ``loss_dice``, ``loss_mask_dice``; and
+            ``mask_targets``, (n, mask_size, mask_size).
+        """
+        if mask_preds.shape[1] == 1:
+            sampling_results = [_of_one_class(result) for result in sampling_results]
+        found = super().loss_and_target(mask_preds, sampling_results, batch_gt_instances, rcnn_train_cfg)
+        if self.loss_dice is not None:
+            labels = torch.cat([result.pos_gt_labels for result in sampling_results])
+            found['loss_mask']['loss_mask_dice'] = self.loss_dice(mask_preds, found['mask_targets'], labels)
+        return found
 
     def get_targets(
         self, sampling_results: list[SamplingResult], batch_gt_instances: InstanceList, rcnn_train_cfg: ConfigDict
@@ -82,20 +184,88 @@ class SAGMaskHead(FCNMaskHead):
         Returns:
             Tensor: Targets of shape (n, mask_size, mask_size).
         """
-        mask_size = _pair(rcnn_train_cfg.mask_size)
-        targets = []
-        for result, gt_instances in zip(sampling_results, batch_gt_instances):
-            boxes = result.pos_priors
-            if len(boxes) == 0:
-                targets.append(boxes.new_zeros((0, *mask_size)))
-                continue
-            # unlike mask_target_single, the boxes are not clipped
-            crops = gt_instances.masks.crop_and_resize(
-                boxes.detach().cpu().numpy(),
-                mask_size,
-                inds=result.pos_assigned_gt_inds.cpu().numpy(),
-                device=boxes.device,
+        # unlike mask_target_single, the boxes are not clipped
+        targets = [
+            crop_masks(
+                gt_instances.masks,
+                result.pos_priors,
+                result.pos_assigned_gt_inds,
+                _pair(rcnn_train_cfg.mask_size),
                 binarize=not rcnn_train_cfg.get('soft_mask_target', False),
             )
-            targets.append(torch.from_numpy(crops.to_ndarray()).to(boxes))
+            for result, gt_instances in zip(sampling_results, batch_gt_instances)
+        ]
         return torch.cat(targets)
+
+    def predict_by_feat(
+        self,
+        mask_preds: tuple[Tensor, ...],
+        results_list: InstanceList,
+        batch_img_metas: list[dict],
+        rcnn_test_cfg: ConfigDict,
+        rescale: bool = False,
+        activate_map: bool = False,
+    ) -> InstanceList:
+        """Paste masks into their boxes.
+
+        Args:
+            mask_preds (tuple[Tensor]): As FCNMaskHead.
+            results_list (list[InstanceData]): As FCNMaskHead.
+            batch_img_metas (list[dict]): As FCNMaskHead.
+            rcnn_test_cfg (dict): ``mask_thr_binary``, and ``mask_format``: 'dense' (the default) or 'rle'.
+            rescale (bool): As FCNMaskHead. Defaults to False.
+            activate_map (bool): As FCNMaskHead. Defaults to False.
+
+        Returns:
+            list[InstanceData]: The results with ``masks``: tensors of shape (n, H, W), bool, or lists of n
+            compressed COCO run-length codes.
+
+        Raises:
+            ValueError: If there is no such ``mask_format``.
+        """
+        mask_format = check_mask_format(rcnn_test_cfg)
+        results_list = super().predict_by_feat(
+            mask_preds, results_list, batch_img_metas, rcnn_test_cfg, rescale=rescale, activate_map=activate_map
+        )
+        if mask_format == 'rle':
+            for results in results_list:
+                if len(results) == 0:  # for which FCNMaskHead has a tensor
+                    results.masks = []
+        return results_list
+
+    def _predict_by_feat_single(
+        self,
+        mask_preds: Tensor,
+        bboxes: Tensor,
+        labels: Tensor,
+        img_meta: dict,
+        rcnn_test_cfg: ConfigDict,
+        rescale: bool = False,
+        activate_map: bool = False,
+    ) -> Tensor | list[dict]:
+        """Paste the masks of one image; as FCNMaskHead, but for ``mask_format``, faster and in less memory."""
+        dense = check_mask_format(rcnn_test_cfg) == 'dense'
+        threshold = rcnn_test_cfg.mask_thr_binary
+        if dense and (threshold <= 0 or bboxes.is_cuda):
+            # negative thresholds are for debugging; a GPU is fast at filling pictures that stay there
+            return super()._predict_by_feat_single(
+                mask_preds, bboxes, labels, img_meta, rcnn_test_cfg, rescale=rescale, activate_map=activate_map
+            )
+        maps = torch.as_tensor(mask_preds, device=bboxes.device)
+        maps = maps[:, 0] if self.class_agnostic else maps[torch.arange(len(labels), device=labels.device), labels]
+        if not activate_map:
+            maps = maps.sigmoid()
+        height, width = img_meta['ori_shape'][:2]
+        scale = bboxes.new_tensor(img_meta['scale_factor'][:2])
+        if rescale:
+            bboxes /= scale.repeat(2)  # the results' own boxes, as FCNMaskHead does
+        else:
+            height, width = np.round(np.multiply((height, width), scale.flip(0).tolist())).astype(int).tolist()
+        return (paste_dense if dense else paste_run_lengths)(maps, bboxes, height, width, threshold)
+
+
+def _of_one_class(result: SamplingResult) -> SamplingResult:
+    """Copy a sampling result, with all labels 0, for masks of one map a RoI."""
+    result = copy.copy(result)
+    result.pos_gt_labels = torch.zeros_like(result.pos_gt_labels)
+    return result

@@ -6,6 +6,8 @@ from mmdet.models.losses.utils import weight_reduce_loss
 from mmdet.registry import MODELS
 from torch import Tensor
 
+_FAR = 1e8  # the farthest coordinate: beyond, areas would overflow, and infinite ones divide to NaN
+
 
 @MODELS.register_module()
 class SmoothedGIoULoss(GIoULoss):
@@ -44,7 +46,7 @@ class SmoothedGIoULoss(GIoULoss):
         Returns:
             Tensor: The loss, a scalar unless the reduction is ``'none'``.
         """
-        pred, target = pred.float(), target.float()
+        pred, target = pred.float().clamp(-_FAR, _FAR), target.float()
         wh_pred = pred[:, 2:] - pred[:, :2]
         wh_target = target[:, 2:] - target[:, :2]
         inner = torch.min(pred[:, 2:], target[:, 2:]) - torch.max(pred[:, :2], target[:, :2])
