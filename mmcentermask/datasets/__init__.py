@@ -1,6 +1,7 @@
-"""Reading annotations in any mask form, and a drawn data set to try training on."""
+"""Reading images and annotations, and a drawn data set to try training on."""
 
 from .load_annotations import LoadInstanceAnnotations
+from .load_image import LoadTrainingImage
 from .shapes import CLASSES, DEFAULT, HARD, PALETTE, Difficulty, Instance, draw
 from .shapes_coco import decode, make_shapes, segmentation
 
@@ -12,6 +13,7 @@ __all__ = [
     'Difficulty',
     'Instance',
     'LoadInstanceAnnotations',
+    'LoadTrainingImage',
     'decode',
     'draw',
     'make_shapes',

@@ -10,7 +10,8 @@ class LoadInstanceAnnotations(LoadAnnotations):
 
     An image whose (non-crowd) masks are all polygons gets PolygonMasks, from which the official mask targets
     follow and which cost little memory; an image with a run-length encoded mask gets BitmapMasks. mmdet's
-    ``poly2mask=False`` silently ignores run-length encoded objects.
+    ``poly2mask=False`` silently ignores run-length encoded objects. An instance without a mask is ignored, as
+    mmdet does with one whose mask is invalid.
 
     Args:
         **kwargs: As LoadAnnotations, but for ``with_bbox``, ``with_mask`` and ``poly2mask``.
@@ -20,6 +21,11 @@ class LoadInstanceAnnotations(LoadAnnotations):
         super().__init__(with_bbox=True, with_mask=True, **kwargs)
 
     def _load_masks(self, results: dict) -> None:
+        for instance in results.get('instances', []):
+            mask = instance.setdefault('mask', [])
+            if isinstance(mask, dict) and isinstance(mask.get('counts'), bytes):
+                # as pycocotools writes it; mmdet would ignore the object
+                instance['mask'] = dict(mask, counts=mask['counts'].decode())
         self.poly2mask = any(
             isinstance(instance['mask'], dict)
             for instance in results.get('instances', [])
