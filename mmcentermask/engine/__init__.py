@@ -1,5 +1,14 @@
 """Hooks of the training loop."""
 
 from .channels_last_hook import ChannelsLastHook, use_channels_last
+from .invalid_loss_hook import InvalidLossHook
+from .main_process_logger_hook import MainProcessLoggerHook
+from .resumable_checkpoint_hook import ResumableCheckpointHook
 
-__all__ = ['ChannelsLastHook', 'use_channels_last']
+__all__ = [
+    'ChannelsLastHook',
+    'InvalidLossHook',
+    'MainProcessLoggerHook',
+    'ResumableCheckpointHook',
+    'use_channels_last',
+]

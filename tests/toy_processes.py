@@ -1,0 +1,66 @@
+"""What happens in several processes, run by test_toy_processes.py under torchrun; each writes FOLDER/RANK.json."""
+
+import errno
+import json
+import math
+import os
+import sys
+from datetime import timedelta
+from pathlib import Path
+
+import torch
+import torch.distributed as dist
+from toy_run import Seen, Toy, toy_runner
+
+import conftest  # noqa: F401
+from mmcentermask.apis.errors import InvalidLossError, OutputError
+
+folder = Path(sys.argv[1])
+dist.init_process_group('gloo', timeout=timedelta(seconds=60))  # a process that waits for none fails
+rank = dist.get_rank()
+wrapper = dict(type='MMDistributedDataParallel', device_ids=None, broadcast_buffers=False)
+
+
+def train(name, iters, bad=None, accumulate=1, skip=False, **options):
+    """Train in all processes; return what this one saw, its weights and how many batches were skipped."""
+    torch.manual_seed(0)  # the same weights in every run
+    seen = Seen()
+    runner = toy_runner(
+        folder / name,
+        iters,
+        model=Toy(bad),
+        hooks=[seen, dict(type='InvalidLossHook', skip=skip, interval=5)],
+        runner_launcher='pytorch',
+        runner_cfg=dict(model_wrapper_cfg=wrapper),
+        runner_randomness=dict(seed=3, diff_rank_seed=True),
+        runner_optim_wrapper=dict(optimizer=dict(type='SGD', lr=0.1), accumulative_counts=accumulate),
+        **options,
+    )
+    runner.train()
+    weights = [value.tolist() for value in runner.model.state_dict().values()]
+    return dict(
+        order=seen.order, losses=seen.losses, weights=weights, skipped=runner.message_hub.get_info('skipped_batches', 0)
+    )
+
+
+found = dict(whole=train('whole', 6), begun=train('parts', 4), ended=train('parts', 6, runner_resume=True))
+bad = {3: math.nan} if rank == 1 else {}
+found['skipped'] = train('skipped', 6, bad, skip=True)
+found['accumulated'] = train('accumulated', 8, {4: math.nan} if rank == 1 else {}, 2, skip=True)
+try:
+    train('stopped', 6, bad)
+except InvalidLossError as error:
+    found['stopped'] = str(error)
+if rank == 0:
+    fsync = os.fsync
+
+    def full(file):
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    os.fsync = full
+try:
+    train('full', 2)
+except OutputError as error:
+    found['full'] = str(error)
+(folder / f'{rank}.json').write_text(json.dumps(found))
+dist.destroy_process_group()
