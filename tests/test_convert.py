@@ -16,6 +16,7 @@ from recipe import official_shapes, recipe
 from conftest import CONFIGS, ROOT
 from mmcentermask.apis.errors import CheckpointError, MissingFileError
 from mmcentermask.checkpoints import convert_checkpoint, convert_state_dict, load_safely
+from mmcentermask.checkpoints.source import unwrap
 from mmcentermask.models.vovnet import VARIANTS, VoVNet
 
 SHAPES = official_shapes()
@@ -195,6 +196,63 @@ def test_one_misshapen_parameter_does_not_change_what_is_recognized(name, shape)
         convert_state_dict(empty(shapes))
     assert f'1 misshapen: {name} is {tuple(shape)}' in str(error.value)
     assert 'centermask-lite_v19-slim-dw-ese' in str(error.value)
+
+
+ODD = {
+    'sparse': lambda: torch.zeros(64, 3, 3, 3).to_sparse(),
+    'nested': lambda: torch.nested.nested_tensor([torch.zeros(2), torch.zeros(3)]),
+    'quantized': lambda: torch.quantize_per_tensor(torch.zeros(64, 3, 3, 3), 1.0, 0, torch.qint8),
+    'meta': lambda: torch.empty(64, 3, 3, 3, device='meta'),
+}
+
+
+@pytest.mark.parametrize('kind', ODD)
+def test_tensors_that_no_model_can_have_are_named(tmp_path, kind):
+    torch.save(recipe(authors_backbone(SMALL)) | {'stem.stem_1/conv.weight': ODD[kind]()}, tmp_path / 'source.pth')
+    with pytest.raises(CheckpointError, match='holds stem.stem_1/conv.weight as a sparse, nested, quantized or empty'):
+        convert_checkpoint(tmp_path / 'source.pth', tmp_path / 'target.pth')
+    assert os.listdir(tmp_path) == ['source.pth']
+
+
+def test_names_of_parameters_do_nothing_to_a_terminal(tmp_path):
+    tensors, deep = recipe(authors_backbone(SMALL)), ()
+    for _ in range(3000):
+        deep = (deep,)
+    source = unwrap(tensors | {'\x1b[2J\ud800': 'x', 'y' * 5000: None, 7: 1, deep: 1}, 'the file')
+    assert list(source.left_out) == ['\\x1b[2J\\ud800', 'y' * 200 + '...', '7', 'tuple']
+    torch.save(tensors | {'\x1b[2J\ud800': 'x', 'y' * 5000: None}, tmp_path / 'source.pth')
+    report = convert_checkpoint(tmp_path / 'source.pth').report()
+    assert f'left out: \\x1b[2J\\ud800, {"y" * 200}... (not a tensor)' in report
+    report.encode()
+    torch.save(tensors | {'\x1b[2J': torch.zeros(1)}, tmp_path / 'source.pth')
+    with pytest.raises(CheckpointError, match=r'1 unknown: \\x1b\[2J'):
+        convert_checkpoint(tmp_path / 'source.pth')
+
+
+@pytest.mark.parametrize('name', ['x' * 300 + '.pth', 'a\0b.pth', '\ud800.pth', '~nobody/x.pth'])
+def test_names_that_no_file_can_have(tmp_path, monkeypatch, name):
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(MissingFileError, match='there is no checkpoint'):
+        convert_checkpoint(name, 'target.pth')
+    torch.save(recipe(authors_backbone(SMALL)), 'source.pth')
+    with pytest.raises(CheckpointError, match='cannot be written'):
+        convert_checkpoint('source.pth', name)
+    assert os.listdir() == ['source.pth']
+
+
+def test_a_checkpoint_in_the_home_folder(tmp_path, monkeypatch):
+    monkeypatch.setenv('HOME', str(tmp_path))
+    torch.save(recipe(authors_backbone(SMALL)), tmp_path / 'source.pth')
+    convert_checkpoint('~/source.pth', tmp_path / 'ours.pth')
+    meta = torch.load(tmp_path / 'ours.pth')['meta']
+    assert meta['source_sha256'] == hashlib.sha256((tmp_path / 'source.pth').read_bytes()).hexdigest()
+
+
+def test_a_device_is_not_replaced(tmp_path):
+    os.mkfifo(tmp_path / 'device')
+    with pytest.raises(CheckpointError, match='device cannot be written, it is no ordinary file: name a new file'):
+        convert_checkpoint(tmp_path / 'source.pth', tmp_path / 'device')
+    assert (tmp_path / 'device').is_fifo()
 
 
 class RunsCode:

@@ -3,9 +3,11 @@
 import json
 import os
 import pickle
+import struct
 import sys
 import threading
 import types
+import zipfile
 from functools import partial
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 
@@ -21,6 +23,7 @@ from mmengine.runner import checkpoint as mmengine_checkpoint
 from tiny_run import load_tool, make_data, run_tool, write_config
 
 from mmcentermask.apis import CenterMaskInferencer, CheckpointError, MissingFileError
+from mmcentermask.apis.checkpoint_check import read_checkpoint
 from mmcentermask.checkpoints import load_safely, safe_loading
 from mmcentermask.checkpoints.own_checkpoints import OWN_GLOBALS
 from mmcentermask.checkpoints.pickle_names import imported_names
@@ -167,7 +170,7 @@ def test_getattr_and_numpy_reach_nothing_but_what_mmengine_writes(looked_up, nam
         load(tmp_path / 'evil.pth')
 
 
-@pytest.mark.parametrize('kind', ['truncated', 'start', 'empty', 'text', 'zip', 'pickle'])
+@pytest.mark.parametrize('kind', ['truncated', 'start', 'empty', 'text', 'zip', 'disks', 'pickle'])
 def test_damaged_files_give_one_sentence(kind, tmp_path):
     path = tmp_path / 'damaged.pth'
     torch.save({'a': torch.zeros(1000)}, path)
@@ -178,13 +181,44 @@ def test_damaged_files_give_one_sentence(kind, tmp_path):
         'empty': b'',
         'text': b'no checkpoint',
         'zip': b'PK\x05\x06' + bytes(18),
+        # says that it spans several disks, at which zipfile.is_zipfile fails where it should answer
+        'disks': whole[: len(whole) // 2] + b'PK\x06\x07' + struct.pack('<LQL', 1, 0, 2) + whole[-22:],
         'pickle': pickle.dumps({'a': 1}, protocol=4),
     }[kind]
     path.write_bytes(content)
-    with pytest.raises(CheckpointError, match=r'damaged.pth (is truncated|cannot be read).*copy or download it again'):
+    with pytest.raises(CheckpointError, match=r'damaged.pth cannot be read.*copy or download it again'):
         load(path)
     with pytest.raises(MissingFileError, match='there is no checkpoint'):
         load(tmp_path / 'none.pth')
+
+
+@pytest.mark.parametrize('name', ['none.pth', 'x' * 300 + '.pth', '~nobody/none.pth'])
+def test_a_file_that_is_not_there_gives_one_sentence(name):
+    with pytest.raises(MissingFileError, match='there is no checkpoint'):
+        read_checkpoint(name)
+
+
+def test_a_damaged_file_with_a_word_of_the_device_is_no_fault_of_the_device(tmp_path):
+    torch.save(torch.zeros(2), tmp_path / 'whole.pth')
+    with zipfile.ZipFile(tmp_path / 'whole.pth') as whole, zipfile.ZipFile(tmp_path / 'cuda.pth', 'w') as damaged:
+        for name in whole.namelist():
+            content = whole.read(name)
+            # its numbers are in a record that is not there
+            damaged.writestr(name, content.replace(b'X\x01\0\0\x000', b'X\x04\0\0\0cuda') if 'pkl' in name else content)
+    with pytest.raises(CheckpointError, match='cannot be read, .*data/cuda: file not found'):
+        load(tmp_path / 'cuda.pth')
+
+
+@pytest.mark.parametrize('words', ['CUDA out of memory.', 'Attempting to deserialize object on a CUDA device'])
+def test_a_fault_of_the_device_stays_one(words, tmp_path, monkeypatch):
+    def fails(*args, **kwargs):
+        raise RuntimeError(words)
+
+    torch.save(torch.zeros(2), tmp_path / 'whole.pth')
+    monkeypatch.setattr(torch, 'load', fails)
+    with pytest.raises(RuntimeError, match=words) as error:
+        load(tmp_path / 'whole.pth')
+    assert not isinstance(error.value, CheckpointError)
 
 
 class Handler(SimpleHTTPRequestHandler):

@@ -152,8 +152,9 @@ def convert_checkpoint(src: str | Path, dst: str | Path | None = None) -> Conver
         CheckpointError: If ``src`` cannot be read, wants to run code, or does not fit, or ``dst`` cannot be
             written.
     """
+    src = Path(os.path.expanduser(src))
     if dst is not None:
-        _check_target(Path(src), Path(dst))
+        _check_target(src, Path(dst))
     source = unwrap(load_safely(src), str(src))
     try:
         conversion = convert_state_dict(source.tensors)
@@ -161,7 +162,7 @@ def convert_checkpoint(src: str | Path, dst: str | Path | None = None) -> Conver
         raise CheckpointError(f'{src} was not converted: {error}') from error
     conversion.left_out.update(source.left_out)
     if dst is not None:
-        _write(dict(meta=_meta(conversion, Path(src)), state_dict=conversion.state_dict), Path(dst))
+        _write(dict(meta=_meta(conversion, src), state_dict=conversion.state_dict), Path(dst))
     return conversion
 
 
@@ -187,20 +188,24 @@ def _meta(conversion: Conversion, src: Path) -> dict[str, Any]:
 
 
 def _check_target(src: Path, dst: Path) -> None:
-    if not dst.parent.is_dir():
+    if not os.path.isdir(dst.parent):
         raise CheckpointError(f'{dst} cannot be written, there is no folder {dst.parent}: make it first.')
-    if dst.is_dir() or (dst.exists() and src.exists() and dst.samefile(src)):
-        raise CheckpointError(
-            f'{dst} cannot be written, it is {"a folder" if dst.is_dir() else "SRC"}: name a new file.'
-        )
+    if os.path.exists(dst):
+        # to replace a device such as /dev/null by a file would harm the machine
+        what = 'a folder' if dst.is_dir() else '' if dst.is_file() else 'no ordinary file'
+        if os.path.exists(src) and dst.samefile(src):
+            what = what or 'SRC'
+        if what:
+            raise CheckpointError(f'{dst} cannot be written, it is {what}: name a new file.')
 
 
 def _write(checkpoint: dict[str, Any], dst: Path) -> None:
     """Write beside ``dst`` and rename, so that a broken run leaves no half of a file."""
     try:
         handle, name = tempfile.mkstemp(prefix=f'.{dst.name}.', dir=dst.parent)
-    except OSError as error:
-        raise CheckpointError(f'{dst} cannot be written ({error.strerror}): choose another place.') from error
+    except (OSError, ValueError) as error:  # a name that no file can have
+        reason = getattr(error, 'strerror', None) or error
+        raise CheckpointError(f'{dst} cannot be written ({reason}): choose another place.') from error
     try:
         with os.fdopen(handle, 'wb') as file:
             torch.save(checkpoint, file)
