@@ -83,6 +83,37 @@ def test_a_prediction_is_written_under_its_pictures_name(folder, inferencer, tmp
     assert sorted(path.name for path in tmp_path.rglob('*') if path.is_file()) == ['b.json', 'b.png']
 
 
+@pytest.fixture(scope='module')
+def in_run_lengths(folder):
+    """The same model, with masks as run-length codes; the config names mmdet's visualizer."""
+    config = folder / 'run_lengths.py'
+    visualizer = "visualizer = dict(type='DetLocalVisualizer', name='run_lengths')"
+    config.write_text(
+        f"_base_ = './tiny.py'\nmodel = dict(test_cfg=dict(rcnn=dict(mask_format='rle')))\n{visualizer}\n"
+    )
+    return CenterMaskInferencer(str(config), str(folder / 'weights.pth'), device='cpu', show_progress=False)
+
+
+def test_both_forms_of_masks_give_the_same_files(folder, inferencer, in_run_lengths, tmp_path):
+    files, returned = [], []
+    for name, ours in (('dense', inferencer), ('rle', in_run_lengths)):
+        np.random.seed(0)  # colors
+        returned.append(
+            ours(str(folder / 'pictures'), out_dir=str(tmp_path / name), no_save_pred=False, pred_score_thr=0.0)
+        )
+        paths = sorted(path for path in (tmp_path / name).rglob('*') if path.is_file())
+        files.append({path.name: path.read_bytes() for path in paths})
+    assert set(files[0]) == {'a.JPG', 'a.json', 'b.json', 'b.png'} and files[0] == files[1]
+    assert returned[0]['predictions'] == returned[1]['predictions']
+    (sample,) = in_run_lengths(str(folder / 'pictures/b.png'), return_datasamples=True)['predictions']
+    assert isinstance(sample.pred_instances.masks, list) and len(sample.pred_instances) > 0
+    # masks are drawn, not boxes alone
+    sample.pred_instances.pop('masks')
+    np.random.seed(0)
+    (without,) = in_run_lengths.visualize([mmcv.imread(folder / 'pictures/b.png')], [sample], return_vis=True)
+    assert not np.array_equal(without, returned[1]['visualization'][1])
+
+
 @pytest.mark.parametrize('form', ['tensor', 'array', 'run lengths'])
 @pytest.mark.parametrize('number', [0, 2])
 def test_masks_of_any_form_become_run_lengths(form, number, inferencer):

@@ -1,11 +1,19 @@
 """What the starters in tools/ and demo/ are made of, and prediction from Python."""
 
-from .dataset_check import check_data_for_testing, check_data_for_training
+from .dataset_check import (
+    check_data_for_testing,
+    check_data_for_training,
+    is_scored,
+    leaves,
+    num_classes_of,
+    open_dataset,
+)
 from .errors import AnnotationError, CheckpointError, ImageError, InputError, MissingFileError
 from .image_check import named_image_errors
 from .inferencer import CenterMaskInferencer
-from .launch import add_run_options, build_runner, check_once, report_input_errors, start_processes
+from .launch import add_run_options, build_runner, check_least, check_once, report_input_errors, start_processes
 from .model_check import check_model_for_testing, check_model_for_training
+from .output_files import write_files
 from .run_config import load_config, set_auto_scale_lr, set_resume, use_amp
 from .tta import use_tta
 
@@ -20,15 +28,21 @@ __all__ = [
     'build_runner',
     'check_data_for_testing',
     'check_data_for_training',
+    'check_least',
     'check_model_for_testing',
     'check_model_for_training',
     'check_once',
+    'is_scored',
+    'leaves',
     'load_config',
     'named_image_errors',
+    'num_classes_of',
+    'open_dataset',
     'report_input_errors',
     'set_auto_scale_lr',
     'set_resume',
     'start_processes',
     'use_amp',
     'use_tta',
+    'write_files',
 ]

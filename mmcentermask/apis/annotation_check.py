@@ -1,19 +1,58 @@
 """Checks that a COCO annotation file is whole and fits the classes."""
 
 import json
+import os
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 from .errors import AnnotationError, MissingFileError
 
-__all__ = ['check_classes', 'check_num_classes', 'check_objects', 'read_annotations']
+__all__ = ['check_classes', 'check_num_classes', 'check_objects', 'read_annotations', 'read_tables']
 
 _KEYS = {
     'images': ('id', 'file_name', 'height', 'width'),
     'annotations': ('id', 'image_id', 'category_id', 'bbox', 'area', 'segmentation'),
     'categories': ('id', 'name'),
 }
+
+
+def read_tables(path: str, annotated: bool = True) -> dict[str, Any]:
+    """Read a COCO annotation file and check that its lists are there, whatever they hold.
+
+    Args:
+        path (str): A JSON file.
+        annotated (bool): Whether annotations must be there. Defaults to True.
+
+    Returns:
+        dict: Its contents.
+
+    Raises:
+        MissingFileError: If there is no such file.
+        AnnotationError: If it cannot be read, is not JSON or lacks a list.
+    """
+    if not os.path.isfile(path):  # Path's own fails at names that are too long
+        raise MissingFileError(
+            f'there is no annotation file {path}: give the folder of the data with --cfg-options data_root=FOLDER, '
+            'or set ann_file in the config.'
+        )
+    try:
+        content = json.loads(Path(path).read_bytes())
+    except OSError as error:
+        raise AnnotationError(f'the annotation file {path} cannot be read ({error.strerror}): mend that.') from error
+    except (ValueError, RecursionError) as error:  # of JSON, of the encoding, of brackets without end
+        raise AnnotationError(
+            f'the annotation file {path} is not JSON ({error}): give a complete COCO annotation file.'
+        ) from error
+    for name in _KEYS:
+        if name == 'annotations' and not annotated and name not in content:
+            continue
+        if not isinstance(content.get(name) if isinstance(content, dict) else None, list):
+            raise AnnotationError(
+                f'the annotation file {path} has no list {name!r}: give a COCO annotation file, '
+                f'which has the lists {", ".join(_KEYS)}.'
+            )
+    return content
 
 
 def read_annotations(path: str, also: Sequence[str] = (), annotated: bool = True) -> dict[str, Any]:
@@ -31,28 +70,12 @@ def read_annotations(path: str, also: Sequence[str] = (), annotated: bool = True
         MissingFileError: If there is no such file.
         AnnotationError: If it is not JSON or lacks keys.
     """
-    if not Path(path).is_file():
-        raise MissingFileError(
-            f'there is no annotation file {path}: give the folder of the data with --cfg-options data_root=FOLDER, '
-            'or set ann_file in the config.'
-        )
-    try:
-        content = json.loads(Path(path).read_bytes())
-    except ValueError as error:  # of JSON, or of the encoding
-        raise AnnotationError(
-            f'the annotation file {path} is not JSON ({error}): give a complete COCO annotation file.'
-        ) from error
+    content = read_tables(path, annotated)
     for name, keys in _KEYS.items():
         if name == 'annotations' and not annotated:
             continue
-        entries = content.get(name) if isinstance(content, dict) else None
-        if not isinstance(entries, list):
-            raise AnnotationError(
-                f'the annotation file {path} has no list {name!r}: give a COCO annotation file, '
-                f'which has the lists {", ".join(_KEYS)}.'
-            )
         keys = keys + tuple(also) if name == 'annotations' else keys
-        for i, entry in enumerate(entries):
+        for i, entry in enumerate(content[name]):
             missing = [key for key in keys if not isinstance(entry, dict) or key not in entry]
             if missing:
                 raise AnnotationError(

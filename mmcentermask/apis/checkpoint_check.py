@@ -4,8 +4,8 @@ mmengine loads whatever fits, leaves the rest at random, and only warns.
 """
 
 import logging
+import os
 import re
-from pathlib import Path
 from typing import Any
 
 from mmengine.runner.checkpoint import CheckpointLoader
@@ -33,7 +33,7 @@ def read_checkpoint(path: str) -> dict[str, Any]:
         MissingFileError: If there is no such file.
         CheckpointError: If it wants to run code, cannot be read or holds no parameters.
     """
-    if '://' not in path and not Path(path).expanduser().is_file():
+    if '://' not in path and not os.path.isfile(os.path.expanduser(path)):
         raise MissingFileError(f'there is no checkpoint {path}: give a .pth file that a training run wrote.')
     checkpoint = CheckpointLoader.load_checkpoint(path, map_location='cpu', logger=_quiet())
     state = checkpoint.get('state_dict', checkpoint) if isinstance(checkpoint, dict) else None

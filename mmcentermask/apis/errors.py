@@ -1,6 +1,14 @@
 """Errors whose message is one sentence for the user: what is wrong, what was expected, how to mend it."""
 
-__all__ = ['AnnotationError', 'CheckpointError', 'ImageError', 'InputError', 'MissingFileError']
+__all__ = [
+    'AnnotationError',
+    'CheckpointError',
+    'ImageError',
+    'InputError',
+    'InvalidLossError',
+    'MissingFileError',
+    'OutputError',
+]
 
 
 class InputError(ValueError):
@@ -21,3 +29,11 @@ class CheckpointError(InputError):
 
 class ImageError(InputError):
     """An image cannot be read."""
+
+
+class OutputError(InputError, OSError):
+    """A file cannot be written."""
+
+
+class InvalidLossError(InputError, FloatingPointError):
+    """A loss or a weight is NaN or infinite."""

@@ -12,6 +12,8 @@ from mmdet.structures.mask import encode_mask_results
 from mmdet.utils.misc import IMG_EXTENSIONS
 from torch import Tensor, nn
 
+from mmcentermask.masks import with_text_counts
+
 from .checkpoint_check import check_same_model, read_checkpoint
 from .errors import InputError, MissingFileError
 from .image_check import check_images, named_image_errors
@@ -59,6 +61,12 @@ class CenterMaskInferencer(DetInferencer):
         if checkpoint is not None:
             check_same_model(model, checkpoint, str(self._weights))
         super()._load_weights_to_model(model, checkpoint, cfg)
+
+    def _init_visualizer(self, cfg):
+        """Make the config's visualizer; in the place of mmdet's own the one that draws run-length codes too."""
+        if cfg.get('visualizer', {}).get('type') == 'DetLocalVisualizer':
+            cfg.visualizer.type = 'CenterMaskVisualizer'
+        return super()._init_visualizer(cfg)
 
     def _inputs_to_list(self, inputs) -> list:
         """List the pictures, in the order of their names where they are a folder, and check the files."""
@@ -120,4 +128,4 @@ def _run_lengths(masks: Tensor | np.ndarray | list) -> list[dict[str, Any]]:
     """Encode masks as compressed run lengths that JSON can hold."""
     if not isinstance(masks, list):
         masks = encode_mask_results(masks.numpy() if isinstance(masks, Tensor) else masks)
-    return [{**m, 'counts': m['counts'].decode() if isinstance(m['counts'], bytes) else m['counts']} for m in masks]
+    return with_text_counts(masks)

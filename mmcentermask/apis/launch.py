@@ -16,7 +16,7 @@ from mmengine.utils.dl_utils import set_multi_processing
 
 from .errors import InputError
 
-__all__ = ['add_run_options', 'build_runner', 'check_once', 'report_input_errors', 'start_processes']
+__all__ = ['add_run_options', 'build_runner', 'check_least', 'check_once', 'report_input_errors', 'start_processes']
 
 
 def add_run_options(parser: argparse.ArgumentParser) -> None:
@@ -36,6 +36,22 @@ def add_run_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument('--launcher', choices=['none', 'pytorch', 'slurm', 'mpi'], default='none')
     # torch.distributed.launch passes it, torchrun sets the environment variable
     parser.add_argument('--local_rank', '--local-rank', type=int, default=0, help=argparse.SUPPRESS)
+
+
+def check_least(args: argparse.Namespace, **least: float) -> None:
+    """Check that numbers of the command line are not too small.
+
+    Args:
+        args (argparse.Namespace): The command line; an option that is None was not given.
+        **least (float): Option -> its least value.
+
+    Raises:
+        InputError: If one is less.
+    """
+    for option, smallest in least.items():
+        value = getattr(args, option)
+        if value is not None and value < smallest:
+            raise InputError(f'--{option} is {value}: give {smallest} or more.')
 
 
 def start_processes(cfg: Config, launcher: str, local_rank: int = 0) -> None:

@@ -47,20 +47,34 @@ def load_config(path: str, options: dict[str, Any] | None = None, work_dir: str 
 def use_amp(cfg: Config) -> None:
     """Train in mixed precision.
 
+    ``optim_wrapper.dtype`` of the config says in which type: ``'float16'``, the default on a GPU, or ``'bfloat16'``.
+
     Args:
         cfg (Config): The config, changed in place.
 
     Raises:
-        InputError: If there is no accelerator: on a CPU the ops of mmcv run in full precision only.
+        InputError: If there is no accelerator: on a CPU the ops of mmcv run in full precision only. If the type is
+            neither of the two, or the backbone has deformable convolutions, which mmcv has not in bfloat16.
     """
     if get_device() == 'cpu':
         raise InputError('--amp needs an accelerator, and there is none here: leave --amp out.')
+    dtype = cfg.optim_wrapper.get('dtype')
+    if dtype not in (None, 'float16', 'bfloat16'):
+        raise InputError(f'--amp has no precision {dtype!r}: set optim_wrapper.dtype to float16 or bfloat16.')
+    if dtype == 'bfloat16' and (cfg.model.get('backbone') or {}).get('dcn'):
+        raise InputError(
+            "--amp cannot use bfloat16 with this backbone, as mmcv's deformable convolutions do not know it: "
+            'set optim_wrapper.dtype=float16.'
+        )
     cfg.optim_wrapper.type = 'AmpOptimWrapper'
     cfg.optim_wrapper.setdefault('loss_scale', 'dynamic')
 
 
 def set_auto_scale_lr(cfg: Config) -> None:
     """Scale the learning rate by the linear rule, from the config's batch size to the run's.
+
+    With ``optim_wrapper.accumulative_counts`` a step sees the images of that many iterations, which mmengine leaves
+    out of its count.
 
     Args:
         cfg (Config): The config, changed in place.
@@ -74,6 +88,7 @@ def set_auto_scale_lr(cfg: Config) -> None:
             'write auto_scale_lr=dict(base_batch_size=16), say, into the config.'
         )
     cfg.auto_scale_lr.enable = True
+    cfg.auto_scale_lr.base_batch_size /= cfg.optim_wrapper.get('accumulative_counts', 1)
 
 
 def set_resume(cfg: Config, resume: str | None) -> None:
