@@ -27,7 +27,7 @@ def pretend(monkeypatch):
         monkeypatch.setattr(
             dependencies.importlib.util, 'find_spec', lambda name: None if name in missing_modules else object()
         )
-        monkeypatch.setattr(dependencies, '_check_compiled_ops', lambda: None)
+        monkeypatch.setattr(dependencies, 'check_compiled_ops', lambda: None)
 
     return install
 
@@ -102,7 +102,7 @@ def test_compiled_ops(monkeypatch, error, says):
 
     monkeypatch.setattr(importlib, 'import_module', fail)
     with pytest.raises(ImportError, match=says):
-        dependencies._check_compiled_ops()
+        dependencies.check_compiled_ops()
 
 
 def test_unrelated_import_errors_keep_their_own_words(monkeypatch):
@@ -111,4 +111,4 @@ def test_unrelated_import_errors_keep_their_own_words(monkeypatch):
 
     monkeypatch.setattr(importlib, 'import_module', fail)
     with pytest.raises(ImportError, match=r'^libGL'):
-        dependencies._check_compiled_ops()
+        dependencies.check_compiled_ops()
