@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import io
-
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
+from .png import png_of
 from .run_log import RunLog
 
 _NAMES = {'bbox': 'box', 'segm': 'mask'}
@@ -54,6 +53,4 @@ def draw_curves(log: RunLog) -> bytes:
     for axes in (left, right):
         axes.grid(alpha=0.3)
         axes.spines[['top', 'right']].set_visible(False)
-    file = io.BytesIO()
-    figure.savefig(file, format='png', dpi=120)
-    return file.getvalue()
+    return png_of(figure, dpi=120)

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import io
-
 import cv2
 import numpy as np
 import torch
@@ -19,6 +17,8 @@ from pycocotools import mask as mask_api
 from torch import nn
 
 from mmcentermask.apis.errors import InputError
+
+from .png import png_of
 
 _DPI = 100
 _GAP, _TITLE = 14, 26  # pixels between images, and above each row for its titles
@@ -84,9 +84,7 @@ def _grid(pairs: list[np.ndarray], columns: int) -> bytes:
                 figure.text(x / width, 1 - y / height, title, ha='center', fontsize=11)
         top += row_height
     figure.figimage(canvas, zorder=-1)
-    file = io.BytesIO()
-    figure.savefig(file, format='png', dpi=_DPI)
-    return file.getvalue()
+    return png_of(figure, dpi=_DPI)
 
 
 def draw_predictions(
