@@ -1,13 +1,19 @@
 """CenterMask, CenterMask-Lite and CenterMask2 for MMDetection 3.x."""
 
-from .dependencies import check_dependencies
+import sys
+
 from .version import __version__
 
-check_dependencies()
+# `python -m mmcentermask.doctor` imports this first, and must run where nothing else does
+if sys.argv[:1] != ['-m'] or 'mmcentermask.doctor' not in sys.orig_argv:
+    from .dependencies import check_dependencies
 
-from . import datasets, engine, models  # noqa: E402, F401 - registers the classes
-from .checkpoints.safe_loading import make_loading_safe  # noqa: E402
+    check_dependencies()
 
-make_loading_safe()
+    from . import datasets, engine, evaluation, models, visualization  # noqa: F401 - registers the classes
+    from .checkpoints.safe_loading import make_loading_safe
+    from .inference import prepare_for_inference
 
-__all__ = ['__version__']
+    make_loading_safe()
+
+__all__ = ['__version__', 'prepare_for_inference']

@@ -222,6 +222,13 @@ def test_test_refuses_another_models_checkpoint(case, bench, trained, capsys):
     assert not (bench / 'run').exists()
 
 
+def test_test_prepares_nothing_but_a_centermask(bench, capsys):
+    other = str(ROOT / 'configs/mixed/retinanet_v39-ese_fpn_1x_coco.py')
+    sentence = refused(capsys, 'tools/test.py', other, 'none.pth', '--fast', '--work-dir', 'run')
+    assert 'retinanet_v39-ese_fpn_1x_coco.py has a RetinaNet: leave it out' in sentence
+    assert not (bench / 'run').exists()
+
+
 @pytest.mark.parametrize('cut', [0, 0.99])
 def test_test_refuses_a_truncated_checkpoint(cut, bench, trained, capsys):
     content = weights_only(trained, bench).read_bytes()

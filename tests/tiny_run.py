@@ -4,9 +4,8 @@ import importlib.util
 import json
 from pathlib import Path
 
-from mmdet.visualization import DetLocalVisualizer
-
 from mmcentermask.datasets import CLASSES, make_shapes
+from mmcentermask.visualization import CenterMaskVisualizer
 
 ROOT = Path(__file__).parents[1]
 TRAIN_ANN, VAL_ANN = 'annotations/instances_train2017.json', 'annotations/instances_val2017.json'
@@ -37,6 +36,7 @@ val_evaluator = dict(ann_file=data_root + '/annotations/instances_val2017.json')
 test_evaluator = val_evaluator
 train_cfg = dict(max_iters=2, val_interval=2)
 param_scheduler = None
+randomness = dict(seed=1)
 default_hooks = dict(checkpoint=dict(interval=1), logger=dict(interval=1))
 """
 
@@ -82,5 +82,5 @@ def load_tool(path):
 
 def run_tool(path, *args):
     """Run a command's main function in this process; return its exit code."""
-    DetLocalVisualizer._instance_dict.clear()  # or the log would go to the last run's folder
+    CenterMaskVisualizer._instance_dict.clear()  # or the log would go to the last run's folder
     return load_tool(path).main([str(arg) for arg in args])

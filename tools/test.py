@@ -8,10 +8,13 @@ import sys
 from pathlib import Path
 
 from mmdet.engine.hooks.utils import trigger_visualization_hook
-from mmdet.evaluation import DumpDetResults
+from mmdet.registry import MODELS
 from mmengine.config import Config
 
 from mmcentermask import apis
+from mmcentermask.evaluation import DumpRunLengths
+from mmcentermask.inference import DTYPES
+from mmcentermask.models import CenterMask
 
 TTA_RECIPE = Path(__file__).resolve().parents[1] / 'configs/_base_/recipes/tta.py'
 
@@ -24,6 +27,13 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
     apis.add_run_options(parser)
     parser.add_argument('--out', metavar='FILE.pkl', help='write the predictions to a pickle file')
     parser.add_argument('--tta', action='store_true', help="test in several scales and flips: the config's, or ours")
+    parser.add_argument(
+        '--fast',
+        nargs='?',
+        const='fp32',
+        choices=list(DTYPES),
+        help='test with a fast copy of the model: results equal but for rounding (fp32, the default), or faster yet',
+    )
     parser.add_argument('--show', action='store_true', help='show the predictions in a window')
     parser.add_argument('--show-dir', metavar='NAME', help='draw the predictions to WORK_DIR/TIMESTAMP/NAME')
     parser.add_argument('--wait-time', type=float, default=2, help='seconds to show each (default: %(default)s)')
@@ -45,12 +55,16 @@ def test(args: argparse.Namespace) -> None:
     if args.show or args.show_dir:
         cfg = trigger_visualization_hook(cfg, args)
     apis.start_processes(cfg, args.launcher, args.local_rank)
+    if args.fast is not None and not issubclass(MODELS.get(cfg.model.type), CenterMask):
+        raise apis.InputError(f'--fast is for a CenterMask, but {args.config} has a {cfg.model.type}: leave it out.')
     apis.check_once(check, cfg)
     if args.tta:
         apis.use_tta(cfg, TTA_RECIPE)
+    if args.fast is not None:
+        cfg.custom_hooks = [*(cfg.get('custom_hooks') or []), dict(type='FastTestHook', dtype=args.fast)]
     runner = apis.build_runner(cfg)
     if args.out is not None:
-        runner.test_evaluator.metrics.append(DumpDetResults(out_file_path=args.out))
+        runner.test_evaluator.metrics.append(DumpRunLengths(out_file_path=args.out))
     with apis.named_image_errors():
         runner.test()
 
