@@ -7,22 +7,15 @@ summary.md (AP table, commands, time, hardware, versions).
 """
 
 import argparse
-import os
-import platform
 import sys
-import tempfile
 import warnings
 from pathlib import Path
 
-import mmcv
-import mmdet
-import mmengine
-import torch
 from mmdet.apis import init_detector
 from mmengine.config import DictAction
 
-import mmcentermask
 from mmcentermask import apis
+from mmcentermask.analysis import hardware, versions
 from mmcentermask.visualization import RunLog, draw_curves, draw_predictions, read_run_log
 
 COLUMNS = ('AP', 'AP50', 'AP75', 'APs', 'APm', 'APl')
@@ -54,21 +47,7 @@ def check_args(args: argparse.Namespace) -> None:
     """Raise InputError if a path is not there or a number is out of range; the config is checked by load_config."""
     if not Path(args.work_dir).is_dir():
         raise apis.MissingFileError(f'there is no folder {args.work_dir}: give the work_dir of the run.')
-    for name in ('images', 'scale'):
-        if getattr(args, name) < 1:
-            raise apis.InputError(f'--{name} is {getattr(args, name)}: give 1 or more.')
-
-
-def hardware(device: str) -> str:
-    """One line on the machine: the processor, its usable cores and, where it was used, the GPU."""
-    name = platform.processor() or platform.machine()
-    cpuinfo = Path('/proc/cpuinfo')
-    if cpuinfo.is_file():
-        names = [line.split(':', 1)[1].strip() for line in cpuinfo.read_text().splitlines() if 'model name' in line]
-        name = names[0] if names else name
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, 'sched_getaffinity') else os.cpu_count()
-    line = f'{name}, {cores} core{"s" if cores != 1 else ""}'
-    return f'{torch.cuda.get_device_name(device)}; {line}' if device.startswith('cuda') else line
+    apis.check_least(args, images=1, scale=1)
 
 
 def ap_table(scores: dict) -> str:
@@ -96,8 +75,6 @@ def summary(args: argparse.Namespace, log: RunLog, parameters: int, number: int)
         told += ' below 32², below 96² and above, in pixels).'
     else:
         table, told = 'Not evaluated yet.', f'There are {number} held-out images.'
-    packages = (torch, mmcv, mmengine, mmdet, mmcentermask)
-    versions = ', '.join([f'Python {platform.python_version()}'] + [f'{p.__name__} {p.__version__}' for p in packages])
     command = args.command or f'python tools/train.py {args.config} --work-dir {args.work_dir}'
     report = f'python demo/report.py {args.config} {args.checkpoint} --work-dir {args.work_dir}'
     return f"""# What the run gave
@@ -122,21 +99,8 @@ regions are not.
 | Training | {last['iteration']} iterations, loss {first['loss']:.2f} at first and {last['loss']:.2f} at last |
 | Time | {log.seconds / 60:.1f} minutes from start to last log line, evaluation included |
 | Hardware | {hardware(args.device)} (where this page was written) |
-| Versions | {versions} |
+| Versions | {versions()} |
 """
-
-
-def write_all(out: Path, contents: dict[str, bytes]) -> None:
-    """Write files by way of temporary names, so that each is either the old or the new one."""
-    try:
-        out.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryDirectory(prefix='.report-', dir=out) as folder:
-            for name, content in contents.items():
-                Path(folder, name).write_bytes(content)
-            for name in contents:
-                os.replace(Path(folder, name), out / name)
-    except OSError as error:
-        raise apis.InputError(f'cannot write to {out} ({error.strerror}): name another folder with --out.') from error
 
 
 def report(args: argparse.Namespace) -> None:
@@ -155,7 +119,7 @@ def report(args: argparse.Namespace) -> None:
         grid, number = draw_predictions(model, cfg.val_dataloader.dataset, args.images, args.score_thr, args.scale)
     page = summary(args, log, sum(p.numel() for p in model.parameters()), number)
     out = Path(args.out or args.work_dir)
-    write_all(out, {'predictions.png': grid, 'curves.png': draw_curves(log), 'summary.md': page.encode()})
+    apis.write_files(out, {'predictions.png': grid, 'curves.png': draw_curves(log), 'summary.md': page.encode()})
     print(f'wrote {out}/summary.md, predictions.png and curves.png')
 
 

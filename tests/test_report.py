@@ -13,7 +13,7 @@ from mmdet.visualization import DetLocalVisualizer
 from mmengine.structures import InstanceData
 from pycocotools import mask as mask_api
 
-from mmcentermask.apis import InputError
+from mmcentermask.apis import InputError, write_files
 from mmcentermask.datasets import CLASSES, make_shapes
 from mmcentermask.visualization import draw_curves, read_run_log
 from mmcentermask.visualization.predictions import _enlarged, _grid, _pair
@@ -161,14 +161,14 @@ def test_ap_table(tool, tmp_path):
     assert rows[3] == '| mask | 0.110 | 0.210 | 0.310 | 0.410 | 0.510 | - |'
 
 
-def test_files_are_whole_or_not_there(tool, tmp_path):
-    tool.write_all(tmp_path / 'new', {'a.png': b'1', 'b.md': b'2'})
+def test_files_are_whole_or_not_there(tmp_path):
+    write_files(tmp_path / 'new', {'a.png': b'1', 'b.md': b'2'})
     assert {p.name: p.read_bytes() for p in (tmp_path / 'new').iterdir()} == {'a.png': b'1', 'b.md': b'2'}
     (tmp_path / 'file').touch()
     with pytest.raises(InputError, match='another folder'):
-        tool.write_all(tmp_path / 'file', {'a.png': b'1'})
+        write_files(tmp_path / 'file', {'a.png': b'1'})
     with pytest.raises(TypeError):
-        tool.write_all(tmp_path / 'new', {'a.png': b'3', 'b.md': None})
+        write_files(tmp_path / 'new', {'a.png': b'3', 'b.md': None})
     assert {p.name: p.read_bytes() for p in (tmp_path / 'new').iterdir()} == {'a.png': b'1', 'b.md': b'2'}
 
 

@@ -1,0 +1,64 @@
+"""What a CenterMask costs: parameters and multiply-adds, and a workload to time."""
+
+from collections.abc import Callable
+
+import torch
+from mmdet.structures import DetDataSample
+from mmengine.structures import InstanceData
+from torch import nn
+from torch.utils.flop_counter import FlopCounterMode
+
+__all__ = ['count_multiply_adds', 'count_parameters', 'network_pass']
+
+
+def count_parameters(model: nn.Module) -> int:
+    """Return the number of a model's parameters, frozen ones too; running statistics are none."""
+    return sum(p.numel() for p in model.parameters())
+
+
+def network_pass(model: nn.Module, size: tuple[int, int], boxes: int) -> Callable[[], None]:
+    """Make a function that runs every layer of a CenterMask once, with a workload that does not depend on its weights.
+
+    Args:
+        model (nn.Module): A CenterMask in evaluation mode.
+        size (tuple[int, int]): Height and width of the image in pixels, multiples of 32.
+        boxes (int): Number of boxes that get a mask; of sizes from a sixteenth of the image to all of it.
+
+    Returns:
+        Callable: Runs backbone, neck, box head (without NMS) and mask branch (without pasting) on one image.
+    """
+    generator = torch.Generator().manual_seed(0)
+    device = next(model.parameters()).device
+    image = torch.randn(1, 3, *size, generator=generator).to(device)
+    corner = torch.rand(boxes, 2, generator=generator) * 0.75
+    side = 0.0625 + torch.rand(boxes, 2, generator=generator) * (1 - corner - 0.0625)
+    scale = torch.tensor([size[1], size[0]] * 2)
+    results = InstanceData(
+        bboxes=(torch.cat([corner, corner + side], dim=1) * scale).to(device),
+        labels=torch.zeros(boxes, dtype=torch.long, device=device),
+    )
+    sample = DetDataSample(metainfo=dict(img_shape=size))
+
+    def run() -> None:
+        with torch.no_grad():
+            x = model.extract_feat(image)
+            model.bbox_head(model.box_feats(x))
+            model.roi_head.predict_maps(x, [results], [sample])
+
+    return run
+
+
+def count_multiply_adds(run: Callable[[], None]) -> int:
+    """Count the multiply-adds of convolutions and matrix products in a function.
+
+    RoIAlign, pooling, norms and the sampling of deformable convolutions are not counted.
+
+    Args:
+        run (Callable): As from ``network_pass``.
+
+    Returns:
+        int: Multiply-adds, half of the floating-point operations.
+    """
+    with FlopCounterMode(display=False) as counter:
+        run()
+    return counter.get_total_flops() // 2

@@ -1,0 +1,292 @@
+"""The benchmark: stages, turns, tables by hand; its command on a tiny model. Nothing depends on how long it takes."""
+
+import csv
+import mmap
+import platform
+import subprocess
+import sys
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+import torch
+from mmdet.structures import DetDataSample
+from mmdet.utils import register_all_modules
+from mmengine.config import Config
+from tiny_run import load_tool, make_data, run_tool, write_config
+from torch import nn
+
+from conftest import CONFIGS, build, small_config
+from mmcentermask.analysis import (
+    Measured,
+    StageClock,
+    TestedModel,
+    build_untrained,
+    draw_picture,
+    drop_pretrained,
+    hardware,
+    leave_best_boxes,
+    make_training_batch,
+    measure,
+    peak_memory,
+    table_of,
+    versions,
+    write_measured,
+)
+from mmcentermask.analysis import test_pipeline as picture_pipeline
+from mmcentermask.inference import keep_memory, kept_memory
+from mmcentermask.inference.winograd_conv import winograd_works
+
+register_all_modules()
+
+
+class Part(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.weight = nn.Parameter(torch.ones(1))
+
+    def forward(self, x):
+        if x is None:
+            raise ValueError('nothing to do')
+        return x + 1
+
+
+class Detector(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.data_preprocessor, self.backbone, self.neck = Part(), Part(), Part()
+
+    def forward(self, x):
+        return self.neck(self.backbone(self.data_preprocessor(x)))
+
+
+def test_stages_of_any_detector_and_nothing_left_behind(monkeypatch):
+    model = Detector()
+    clock = StageClock(model)
+    ticks = iter(range(100))
+    monkeypatch.setattr(clock, 'now', lambda: float(next(ticks)))
+    with clock.running():
+        assert model(1) == 4
+        model.backbone(1)
+    # each lasts a tick, and the backbone ran twice
+    assert clock.seconds == {'pre-processing': 1.0, 'backbone': 2.0, 'neck': 1.0}
+    with pytest.raises(ValueError, match='nothing to do'), clock.running():
+        model(None)
+    assert all('forward' not in part.__dict__ for part in model.children())
+    with clock.running():
+        model(1)
+    assert clock.seconds['backbone'] == 1.0  # begun anew
+
+
+def test_runs_take_turns_and_the_first_does_not_count():
+    order = []
+    runs = [lambda name=name: order.append(name) or {'backbone': float(len(order))} for name in 'ab']
+    told = []
+    results = measure(runs, 2, told.append)
+    assert order == ['a', 'b'] * 3 and len(told) == 3
+    assert results == [[{'backbone': 3.0}, {'backbone': 5.0}], [{'backbone': 4.0}, {'backbone': 6.0}]]
+
+
+def rows():
+    first = Measured(
+        'first', [{'backbone': 0.1, 'neck': t, 'drawing': 9.0} for t in (0.1, 0.3, 0.2)], None, 10, None, 3
+    )
+    second = Measured('second', [{'backbone': 0.05, 'mask branch': 0.1}], 3 * 2**20, 2000, 1_500_000_000, 50)
+    return [first, second]
+
+
+def test_the_table_by_hand():
+    head, _, first, second = [[c.strip() for c in line.split('|')[1:-1]] for line in table_of(rows()).splitlines()]
+    assert head[:3] == ['model', 'ms', 'to the first']
+    assert head[3:7] == ['backbone', 'neck', 'mask branch', 'drawing']  # in the order of the work, others left out
+    # without the drawing: 0.2, 0.4 and 0.3 seconds
+    assert first == ['first', '300.0 (200.0 to 400.0)', '1.000', '100.0', '200.0', '', '9000.0', '', '3', '10', '']
+    assert second == ['second', '150.0 (150.0 to 150.0)', '0.500', '50.0', '', '100.0', '', '3', '50', '2,000', '1.50']
+
+
+def test_written_whole(tmp_path):
+    write_measured(tmp_path / 'new', rows(), 'What it includes.')
+    assert sorted(p.name for p in (tmp_path / 'new').iterdir()) == ['results.csv', 'table.md', 'times.png']
+    assert 'What it includes.' in (tmp_path / 'new/table.md').read_text()
+    read = list(csv.DictReader((tmp_path / 'new/results.csv').open()))
+    assert [line['neck (s)'] for line in read] == ['0.100000', '0.300000', '0.200000', '']
+    assert [line['multiply-adds'] for line in read] == ['', '', '', '1500000000']
+    assert (tmp_path / 'new/times.png').read_bytes().startswith(b'\x89PNG')
+
+
+def test_peak_memory():
+    def run():
+        np.ones(64 * 2**20, np.uint8)
+
+    found = peak_memory(run, 'cpu')
+    if found is None:
+        pytest.skip('this system does not tell')
+    assert 60 * 2**20 < found < 90 * 2**20
+    assert peak_memory(lambda: None, 'cpu') < 8 * 2**20
+
+
+def test_untrained_models_find_as_many_boxes_as_they_may():
+    cfg = small_config()
+    cfg.backbone.norm_cfg.requires_grad, cfg.backbone.norm_eval = False, True
+    model = build_untrained(Config(dict(model=cfg)))
+    assert not model.training
+    model.backbone.train()(torch.zeros(1, 3, 32, 32))  # which untrained frozen norms refuse
+    model.eval()
+    picture = draw_picture(64, 96)
+    assert picture.shape == (64, 96, 3) and picture.dtype == np.uint8 and (picture == draw_picture(64, 96)).all()
+    data = dict(inputs=[torch.from_numpy(picture).permute(2, 0, 1)], data_samples=[meta(64, 96)])
+    model.bbox_head.test_cfg.max_per_img = 7
+    assert leave_best_boxes(model, data) == 7
+    assert model.bbox_head.test_cfg.score_thr > 0.0
+    with torch.no_grad():
+        found = model.test_step(data)[0].pred_instances
+    assert len(found) == 7 and (found.bboxes[:, 2:] - found.bboxes[:, :2]).max() > 16
+
+
+def meta(height, width):
+    shape = (height, width)
+    return DetDataSample(metainfo=dict(img_id=0, img_shape=shape, ori_shape=shape, scale_factor=(1.0, 1.0)))
+
+
+def test_nothing_is_fetched():
+    load = dict(type='Pretrained', checkpoint='torchvision://resnet50')
+    cfg = Config(
+        dict(backbone=dict(init_cfg=load), heads=[dict(init_cfg=dict(load))], neck=dict(init_cfg=dict(type='X')))
+    )
+    drop_pretrained(cfg._cfg_dict)
+    assert cfg.backbone.init_cfg is None and cfg.heads[0].init_cfg is None and cfg.neck.init_cfg.type == 'X'
+
+
+def test_stages_of_a_centermask_add_up_to_its_time():
+    cfg = Config.fromfile(CONFIGS / 'centermask-lite_v19-slim-dw-ese_fpn_ms-4x_coco.py')
+    for step in cfg.test_dataloader.dataset.pipeline:
+        if step.type == 'Resize':
+            step.scale = (96, 96)
+    prepare = picture_pipeline(cfg, draw_picture(48, 64))
+    data = prepare()
+    assert data['inputs'][0].shape == (3, 72, 96) and data['data_samples'][0].ori_shape == (48, 64)
+    model = build(small_config()).eval()
+    drawn = []
+    run = TestedModel(model, prepare, drawn.append)
+    names = ['pre-processing', 'backbone', 'neck', 'box head', 'decoding and NMS', 'mask branch', 'pasting']
+    seconds = run()
+    assert set(seconds) == {*names, 'other', 'encoding', 'drawing'} and min(seconds.values()) >= 0
+    assert len(drawn) == 1 and drawn[0].pred_instances.masks.shape[1:] == (48, 64)
+    three = TestedModel(model, picture_pipeline(cfg, draw_picture(48, 64), images=3), drawn.append)
+    assert set(three()) == set(seconds) and len(drawn) == 1 + 3
+    assert all(torch.equal(sample.pred_instances.bboxes, drawn[0].pred_instances.bboxes) for sample in drawn)
+    assert all('forward' not in part.__dict__ for part in model.modules())
+    batch = make_training_batch(prepare, 2, 3, 3)
+    again = make_training_batch(prepare, 2, 3, 3)
+    for sample, same in zip(batch['data_samples'], again['data_samples'], strict=True):
+        gt = sample.gt_instances
+        assert torch.equal(gt.bboxes, same.gt_instances.bboxes) and len(gt.masks) == 3
+        assert gt.bboxes.min() >= 0 and gt.bboxes[:, 2].max() <= 96 and gt.bboxes[:, 3].max() <= 72
+        corners = [np.reshape(polygon, (-1, 2)) for (polygon,) in gt.masks.masks]
+        boxes = [[*c.min(axis=0), *c.max(axis=0)] for c in corners]
+        assert (np.abs(np.array(boxes) - gt.bboxes.numpy()) < 1e-3).all()
+
+
+@pytest.fixture(scope='module')
+def config(tmp_path_factory):
+    folder = tmp_path_factory.mktemp('benchmark')
+    return write_config(folder / 'tiny.py', make_data(folder / 'data'))
+
+
+def test_the_command_times_variants(tmp_path, config, capsys):
+    args = [config, '--variants', 'plain', 'bf16', '--size', '48', '64', '--repeats', '1', '--out', tmp_path / 'out']
+    assert run_tool('tools/benchmark.py', *args) == 0
+    page = (tmp_path / 'out/table.md').read_text()
+    assert page.splitlines()[0] in capsys.readouterr().out
+    assert 'Weights are random' in page and '48 x 64 pixels' in page and versions() in page and hardware('cpu') in page
+    lines = list(csv.DictReader((tmp_path / 'out/results.csv').open()))
+    assert [line['model'] for line in lines] == ['tiny, plain', 'tiny, bf16']
+    assert lines[0]['multiply-adds'] == lines[1]['multiply-adds'] != '' and int(lines[0]['boxes']) > 0
+    assert all(float(line['mask branch (s)']) > 0 for line in lines)
+
+
+def test_the_direct_variant_leaves_winograds_way_out(small_model):
+    made = load_tool('tools/benchmark.py').variants_of(small_model, ['fp32', 'fp32-direct'])
+    assert any('Winograd' in done for done in made['fp32'].prepared) == winograd_works()
+    assert not any('Winograd' in done for done in made['fp32-direct'].prepared)
+
+
+def test_the_command_times_training(tmp_path, config):
+    args = [config, '--train', '--size', '48', '64', '--repeats', '1', '--objects', '2', '--out', tmp_path / 'out']
+    assert run_tool('tools/benchmark.py', *args) == 0
+    (line,) = csv.DictReader((tmp_path / 'out/results.csv').open())
+    assert line['model'] == 'tiny' and float(line['step (s)']) > 0
+    assert 'A training step on 2 images with 2 objects' in (tmp_path / 'out/table.md').read_text()
+
+
+@pytest.mark.parametrize(
+    'wrong, told',
+    [
+        (['--repeats', '0'], '--repeats is 0: give 1 or more'),
+        (['--size', '8', '64'], 'give 32 pixels or more'),
+        (['--checkpoints', 'a.pth', 'b.pth'], '--checkpoints names 2 for 1 configs'),
+        (['--checkpoints', 'nothing.pth'], 'nothing.pth'),
+        (['--train', '--variants', 'fp32'], 'prepared ones cannot be trained'),
+        (['--image', 'nothing.jpg'], 'cannot read the image nothing.jpg'),
+        (['mmdet::nothing/nothing.py'], 'there is no config mmdet::nothing/nothing.py'),
+        (['nothing.py'], 'there is no config nothing.py'),
+    ],
+)
+def test_bad_options(tmp_path, config, capsys, wrong, told):
+    assert run_tool('tools/benchmark.py', config, *wrong, '--out', tmp_path / 'out') == 1
+    assert told in capsys.readouterr().err and not (tmp_path / 'out').exists()
+
+
+def test_two_configs_of_one_name(tmp_path, config, capsys):
+    assert run_tool('tools/benchmark.py', config, config, '--out', tmp_path / 'out') == 1
+    assert 'two configs are named tiny' in capsys.readouterr().err
+
+
+FAULTS = """
+import resource
+import torch
+from mmcentermask.inference import keep_memory
+
+def faults():  # pages that the system hands out for a tensor of 64 MB
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt
+    torch.ones(16 << 20)
+    return resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before
+
+def least():  # of many: where something small lies behind it, what was kept is too small by a few bytes at first
+    return min(faults() for _ in range(40))
+
+before = least()
+done = keep_memory()
+kept = least()
+keep_memory(False)
+print(int(done), before, kept, faults())
+"""
+
+
+@pytest.mark.skipif(platform.libc_ver()[0] != 'glibc', reason='memory is kept with glibc only')
+def test_memory_is_kept_and_handed_back():
+    out = subprocess.run([sys.executable, '-c', FAULTS], capture_output=True, text=True, check=True).stdout
+    done, before, kept, after = map(int, out.splitlines()[-1].split())
+    many = (64 << 20) // mmap.PAGESIZE // 2
+    assert done == 1 and before > many and kept < many and after > many, out
+
+
+def test_another_c_library_is_left_alone(monkeypatch):
+    monkeypatch.setattr(kept_memory.ctypes, 'CDLL', lambda name: object())
+    assert keep_memory() is False and keep_memory(False) is False
+    monkeypatch.setattr(kept_memory.ctypes, 'CDLL', lambda name: pytest.fail('Windows knows no library without a name'))
+    monkeypatch.setattr(kept_memory.sys, 'platform', 'win32')
+    assert keep_memory() is False
+
+
+def test_the_machine(monkeypatch):
+    assert 'core' in hardware('cpu')
+    monkeypatch.setattr(torch.cuda, 'get_device_name', lambda device: f'GPU of {device}')
+    assert hardware('cuda:0').startswith('GPU of cuda:0; ')
+    assert f'torch {torch.__version__}' in versions() and versions().startswith('Python 3.')
+
+
+def test_a_detector_without_a_score_threshold_is_left_alone():
+    found = SimpleNamespace(pred_instances=[1, 2])
+    model = SimpleNamespace(test_step=lambda data: [found])
+    assert leave_best_boxes(model, {}) == 2
