@@ -15,6 +15,7 @@ from mmdet.registry import DATASETS, MODELS, TRANSFORMS
 from mmengine.config import Config
 
 from conftest import CONFIGS, ROOT
+from mmcentermask.apis.dataset_check import leaves
 
 # sums over the shapes of the official checkpoints, norms counted, running statistics not
 PARAMETERS = json.loads((ROOT / 'tests/data/parameter_counts.json').read_text())
@@ -53,9 +54,10 @@ def test_every_published_config_is_there():
 def test_all_transforms_exist_and_backbones_are_frozen_unless_from_scratch(name):
     cfg = load(name)
     for loader in (cfg.train_dataloader, cfg.val_dataloader, cfg.test_dataloader):
-        for transform in loader.dataset.pipeline:
-            assert TRANSFORMS.get(transform.type) is not None
-        assert DATASETS.get(loader.dataset.type) is not None
+        for dataset in leaves(loader.dataset):
+            for transform in dataset.pipeline:
+                assert TRANSFORMS.get(transform.type) is not None
+            assert DATASETS.get(dataset.type) is not None
     scratch = 'scratch' in name or 'shapes' in name or 'custom' in name
     assert cfg.model.backbone.norm_eval is not scratch
     assert cfg.model.backbone.norm_cfg.requires_grad is scratch
@@ -138,3 +140,19 @@ def test_one_num_classes_by_cfg_options():
 
 def test_the_counts_cover_only_configs_that_exist():
     assert all(Path(CONFIGS / f'{name}.py').is_file() for name in PARAMETERS)
+
+
+@pytest.mark.parametrize('name', [name for name in ALL if re.search('scratch|shapes|custom', name)])
+def test_training_from_scratch_warms_up_and_clips_gradients(name):
+    cfg = load(name)
+    warm_up = cfg.param_scheduler[0]
+    assert warm_up.type == 'LinearLR' and warm_up.start_factor == 0.01 and not warm_up.by_epoch
+    assert warm_up.begin == 0 and warm_up.end >= 50 and cfg.param_scheduler[1].begin == warm_up.end
+    assert cfg.optim_wrapper.clip_grad.max_norm == 10
+
+
+@pytest.mark.parametrize('name', ALL)
+def test_checkpoints_are_resumable_and_losses_are_watched(name):
+    hooks = load(name).default_hooks
+    assert hooks.checkpoint.type == 'ResumableCheckpointHook' and not hooks.checkpoint.by_epoch
+    assert hooks.invalid_loss.type == 'InvalidLossHook'

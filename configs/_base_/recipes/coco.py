@@ -4,7 +4,7 @@ _base_ = ['mmdet::_base_/datasets/coco_instance.py', 'mmdet::_base_/default_runt
 data_root = '{{$MMDET_DATASETS:data/coco}}'  # or --cfg-options data_root=FOLDER
 
 train_pipeline = [
-    dict(type='LoadImageFromFile'),
+    dict(type='LoadTrainingImage'),  # names a damaged image and takes another
     # polygons where the annotations are polygons: the official mask targets, at a fraction of a bitmap's memory
     dict(type='LoadInstanceAnnotations'),
     dict(type='Resize', scale=(1333, 800), keep_ratio=True),
@@ -22,5 +22,10 @@ test_evaluator = val_evaluator
 
 val_cfg = dict(type='ValLoop')
 test_cfg = dict(type='TestLoop')
-default_hooks = dict(checkpoint=dict(by_epoch=False, interval=10000, max_keep_ckpts=3))
+default_hooks = dict(
+    checkpoint=dict(type='ResumableCheckpointHook', by_epoch=False, interval=10000, max_keep_ckpts=3),
+    invalid_loss=dict(type='InvalidLossHook'),
+    logger=dict(type='MainProcessLoggerHook'),
+)
 log_processor = dict(by_epoch=False)
+visualizer = dict(type='CenterMaskVisualizer')  # draws masks in either form

@@ -2,7 +2,7 @@
 _base_ = './coco.py'
 
 train_pipeline = [
-    dict(type='LoadImageFromFile'),
+    dict(type='LoadTrainingImage'),
     dict(type='LoadInstanceAnnotations'),
     dict(type='RandomChoiceResize', scales=[(1333, short) for short in range(640, 801, 32)], keep_ratio=True),
     dict(type='RandomFlip', prob=0.5),

@@ -1,5 +1,5 @@
 # The drawn data set of tools/make_shapes.py, at a long side of 128 pixels: less than half the work of its own 192
-_base_ = ['mmdet::_base_/datasets/coco_instance.py', 'mmdet::_base_/default_runtime.py']
+_base_ = ['mmdet::_base_/datasets/coco_instance.py', 'mmdet::_base_/default_runtime.py', './tta.py']
 
 data_root = 'data/shapes'
 metainfo = dict(
@@ -8,7 +8,7 @@ metainfo = dict(
 )
 
 train_pipeline = [
-    dict(type='LoadImageFromFile'),
+    dict(type='LoadTrainingImage'),
     dict(type='LoadInstanceAnnotations'),
     dict(type='Resize', scale=(128, 128), keep_ratio=True),
     dict(type='RandomFlip', prob=[0.3, 0.3], direction=['horizontal', 'vertical']),
@@ -37,8 +37,25 @@ test_dataloader = val_dataloader
 val_evaluator = dict(ann_file=data_root + '/annotations/instances_val2017.json')
 test_evaluator = val_evaluator
 
+# tools/test.py --tta: three sizes, each as it is and mirrored
+tta_pipeline = [
+    _base_.tta_pipeline[0],
+    dict(
+        type='TestTimeAug',
+        transforms=[
+            [dict(type='Resize', scale=(side, side), keep_ratio=True) for side in (112, 128, 144)],
+            *_base_.tta_pipeline[1]['transforms'][1:],
+        ],
+    ),
+]
+
 val_cfg = dict(type='ValLoop')
 test_cfg = dict(type='TestLoop')
-default_hooks = dict(checkpoint=dict(by_epoch=False, max_keep_ckpts=1))
-log_processor = dict(by_epoch=False)
+default_hooks = dict(
+    checkpoint=dict(type='ResumableCheckpointHook', by_epoch=False, interval=350, max_keep_ckpts=1),
+    logger=dict(type='MainProcessLoggerHook', interval=25),
+    invalid_loss=dict(type='InvalidLossHook'),
+)
+log_processor = dict(by_epoch=False, window_size=25)
+visualizer = dict(type='CenterMaskVisualizer')  # draws masks in either form
 custom_hooks = [dict(type='ChannelsLastHook')]  # on CPU an iteration takes about a quarter less
