@@ -1,0 +1,4 @@
+# Attention over channels (eSE) in the place of spatial attention
+_base_ = ['../_base_/models/centermask_fpn.py', '../_base_/recipes/coco.py', '../_base_/recipes/sgd_1x.py']
+
+model = dict(roi_head=dict(mask_head=dict(attention=dict(type='EffectiveSE', channels=256))))

@@ -1,0 +1,4 @@
+# Eq. 2 on P3..P7
+_base_ = ['../_base_/models/centermask_fpn.py', '../_base_/recipes/coco.py', '../_base_/recipes/sgd_1x.py']
+
+model = dict(roi_head=dict(mask_roi_extractor=dict(k_max=7, featmap_strides=[8, 16, 32, 64, 128])))

@@ -1,0 +1,4 @@
+# Spatial attention at three scales (dilations 1, 2, 3); not in the paper
+_base_ = ['../_base_/models/centermask_fpn.py', '../_base_/recipes/coco.py', '../_base_/recipes/sgd_1x.py']
+
+model = dict(roi_head=dict(mask_head=dict(attention=dict(type='MultiScaleSpatialAttention'))))

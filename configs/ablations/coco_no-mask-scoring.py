@@ -1,0 +1,4 @@
+# Masks ranked by the box score: no mask-IoU head
+_base_ = ['../_base_/models/centermask_fpn.py', '../_base_/recipes/coco.py', '../_base_/recipes/sgd_1x.py']
+
+model = dict(roi_head=dict(mask_iou_head=None))

@@ -1,0 +1,8 @@
+# Spatial attention with a 7x7 convolution
+_base_ = [
+    '../_base_/models/centermask-lite_shapes.py',
+    '../_base_/recipes/shapes.py',
+    '../_base_/recipes/adamw_shapes.py',
+]
+
+model = dict(roi_head=dict(mask_head=dict(attention=dict(type='SpatialAttention', kernel_size=7))))
