@@ -1,0 +1,19 @@
+# CenterMask with VarifocalNet's boxes
+_base_ = ['../_base_/models/centermask_r50_fpn.py', '../_base_/recipes/coco_ms.py', '../_base_/recipes/sgd_3x.py']
+
+model = dict(
+    bbox_head=dict(
+        _delete_=True,
+        type='CenterMaskVFNetHead',  # VFNetHead itself gives wrong proposals in training
+        in_channels=256,
+        feat_channels=256,
+        stacked_convs=3,
+        strides=[8, 16, 32, 64, 128],
+        loss_cls=dict(
+            type='VarifocalLoss', use_sigmoid=True, alpha=0.75, gamma=2.0, iou_weighted=True, loss_weight=1.0
+        ),
+        loss_bbox=dict(type='GIoULoss', loss_weight=1.5),
+        loss_bbox_refine=dict(type='GIoULoss', loss_weight=2.0),
+    ),
+    train_cfg=dict(assigner=dict(type='ATSSAssigner', topk=9), allowed_border=-1, pos_weight=-1, debug=False),
+)

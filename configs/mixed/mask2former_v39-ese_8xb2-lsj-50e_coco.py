@@ -1,0 +1,10 @@
+# Mask2Former on VoVNetV2-39
+_base_ = 'mmdet::mask2former/mask2former_r50_8xb2-lsj-50e_coco.py'
+
+custom_imports = dict(imports=['mmcentermask'], allow_failed_imports=False)
+
+model = dict(
+    data_preprocessor=dict(mean=[103.53, 116.28, 123.675], std=[1.0, 1.0, 1.0], bgr_to_rgb=False),
+    backbone=dict(_delete_=True, type='VoVNet', arch='V-39'),
+    panoptic_head=dict(in_channels=[256, 512, 768, 1024]),
+)
