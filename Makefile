@@ -2,16 +2,19 @@
 #   STACK=openmmlab   OpenMMLab's mmcv, mmengine and mmdet in place of the maintained onedl-* packages
 #   PYTHON=python3.12 the interpreter that the environment is made with (3.10 to 3.13)
 #   VENV=folder       another place for the environment
+#   JOBS=4            test processes, of one thread each (2 by default)
 #   PYTEST_ARGS=...   more options of pytest
 
 PYTHON ?= python3
 STACK ?= onedl
 VENV ?= $(if $(filter openmmlab,$(STACK)),.venv-openmmlab,.venv)
 BIN := $(abspath $(VENV))/bin
-PYTEST = $(BIN)/python -m pytest -q $(PYTEST_ARGS)
+JOBS ?= 2
+# one file stays in one process: what its tests share is made once
+PYTEST = OMP_NUM_THREADS=1 PYTHONPATH='$(abspath $(VENV))/metrics'"$${PYTHONPATH:+:$$PYTHONPATH}" $(BIN)/python -m pytest -q -n $(JOBS) --dist loadfile $(PYTEST_ARGS)
 
 .DEFAULT_GOAL := help
-.PHONY: help env timm demo test test-slow lint format clean
+.PHONY: help env timm metrics demo test test-slow lint format clean
 
 help: ## this list
 	@sed -n 's/^\([a-z-]*\):[^#]*## \(.*\)/  make \1\t\2/p' Makefile | expand -t 18
@@ -29,10 +32,15 @@ timm: env
 	@test -d '$(VENV)/timm' || $(BIN)/python -m pip install -q --no-deps --target '$(VENV)/timm' timm==1.0.31 torchvision==0.28.0 \
 		|| echo 'timm could not be installed: the comparison with it is skipped.'
 
-test: env timm ## the tests, without the slow ones
+# the evaluations of LVIS and Cityscapes, in a folder of their own: what they ask for at run time they do not need here
+metrics: env
+	@test -d '$(VENV)/metrics' || $(BIN)/python -m pip install -q --no-deps --target '$(VENV)/metrics' lvis==0.5.3 cityscapesScripts==2.3.0 pyquaternion==0.9.9 \
+		|| echo 'lvis or cityscapesScripts could not be installed: their tests are skipped.'
+
+test: env timm metrics ## the tests, without the slow ones
 	$(PYTEST) -m 'not slow'
 
-test-slow: env timm ## the slow tests
+test-slow: env timm metrics ## the slow tests
 	$(PYTEST) -m slow
 
 lint: env ## check style and format

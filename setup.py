@@ -25,7 +25,9 @@ EXTRAS = {
         'mmdet>=3.3.0,<3.4',
         'setuptools<81',  # mmengine 0.10.7 needs pkg_resources at run time
     ],
-    'tests': ['pytest>=8', 'hypothesis>=6'],
+    'lvis': ['lvis>=0.5.3'],  # to train and evaluate on LVIS
+    'cityscapes': ['cityscapesScripts>=2.2'],  # for Cityscapes' own metric
+    'tests': ['pytest>=8', 'pytest-xdist>=3.5', 'hypothesis>=6'],
     'dev': ['ruff>=0.12'],
 }
 
