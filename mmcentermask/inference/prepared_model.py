@@ -30,7 +30,7 @@ def prepare_for_inference(
     - Batch norms are folded into the convolutions before them, deformable ones too.
     - Tensors are laid out channels-last; mmcv's operators get the layout that they need.
     - On CPU, in float32 and bfloat16, convolutions keep their weights in oneDNN's layout and do their ReLU themselves.
-    - On CPU, in float32, 3x3 convolutions of large maps take Winograd's way.
+    - On CPU, in float32, 3x3 convolutions of the neck and the box head take Winograd's way on large maps.
     - The points of the box head are computed once for a size of image.
     - On CPU the process keeps the memory of its tensors for the next image: ``keep_memory``, which undoes it, too.
     - In bfloat16 and float16 the last layers of the box head and of the mask-IoU head, mmcv's operators (RoIAlign,

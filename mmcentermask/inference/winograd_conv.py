@@ -5,8 +5,6 @@ import math
 import torch
 from torch import Tensor, nn
 
-from mmcentermask.models.vovnet import OSAModule
-
 from .packed_conv import OPERATOR_ERRORS, PackedConv2d, is_plain
 
 # measured with one and two threads: with less of these the direct convolution is as fast or faster
@@ -36,7 +34,8 @@ class WinogradConv2d(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """Convolve ``x``, (N, C, H, W)."""
-        if not _one_map(x, self.least_pixels) or x.device.type != 'cpu' or x.dtype is not torch.float32:
+        one_large_map = len(x) == 1 and x.shape[2] * x.shape[3] >= self.least_pixels
+        if not one_large_map or x.device.type != 'cpu' or x.dtype is not torch.float32:
             return self.direct(x)
         y = torch._nnpack_spatial_convolution(x.contiguous(), self.weight, self.bias, [1, 1], [1, 1])
         return y.relu_() if self.relu else y
@@ -56,10 +55,9 @@ def winograd_works() -> bool:
 
 
 def use_winograd(model: nn.Module) -> int:
-    """Let convolutions of a model take Winograd's way where it is the faster one.
+    """Let convolutions of the neck and of the box head take Winograd's way where it may be the faster one.
 
-    These are convolutions of the neck and of the box head, and those of VoVNet's modules whose input is of no further
-    use: what comes out lies channels-first, and bringing it back for an addition costs what was gained.
+    Those of backbones stay direct: what comes out lies channels-first, and bringing it back costs what was gained.
 
     Args:
         model (nn.Module): On CPU, in float32, after ``pack_convolutions``; changed in place.
@@ -72,27 +70,17 @@ def use_winograd(model: nn.Module) -> int:
         for module in [] if part is None else list(part.modules()):
             for name, child in list(module.named_children()):
                 if not isinstance(module, PackedConv2d) and _fits(child):
-                    setattr(module, name, WinogradConv2d(child, _least_pixels([child])))
+                    least_pixels = math.ceil(_LEAST_PRODUCTS / _unpacked(child).weight.numel())
+                    setattr(module, name, WinogradConv2d(child, least_pixels))
                     count += 1
-    for module in model.backbone.modules():
-        if not isinstance(module, OSAModule) or module.residual:
-            continue
-        convs = [getattr(layer, 'conv', None) for layer in module.layers]
-        if all(map(_fits, convs)):
-            # all that it concatenates must lie alike, so all or none
-            least = _least_pixels(convs)
-            for layer, conv in zip(module.layers, convs, strict=True):
-                layer.conv = WinogradConv2d(conv, least)
-            module.register_forward_pre_hook(_ChannelsFirst(least))
-            count += len(convs)
     return count
 
 
-def _unpacked(conv: nn.Module | None) -> nn.Module | None:
+def _unpacked(conv: nn.Module) -> nn.Module:
     return conv.conv if isinstance(conv, PackedConv2d) else conv
 
 
-def _fits(conv: nn.Module | None) -> bool:
+def _fits(conv: nn.Module) -> bool:
     conv = _unpacked(conv)
     return (
         is_plain(conv)
@@ -101,21 +89,3 @@ def _fits(conv: nn.Module | None) -> bool:
         and conv.in_channels >= _LEAST_IN
         and conv.out_channels >= _LEAST_OUT
     )
-
-
-def _least_pixels(convs: list[nn.Module]) -> int:
-    return math.ceil(_LEAST_PRODUCTS / min(_unpacked(conv).weight.numel() for conv in convs))
-
-
-def _one_map(x: Tensor, least_pixels: int) -> bool:
-    return len(x) == 1 and x.shape[2] * x.shape[3] >= least_pixels
-
-
-class _ChannelsFirst:
-    """Forward pre-hook that lays one large map out channels-first."""
-
-    def __init__(self, least_pixels: int) -> None:
-        self.least_pixels = least_pixels
-
-    def __call__(self, module: nn.Module, args: tuple) -> tuple | None:
-        return (args[0].contiguous(),) if _one_map(args[0], self.least_pixels) else None
