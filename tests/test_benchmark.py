@@ -243,9 +243,12 @@ def test_two_configs_of_one_name(tmp_path, config, capsys):
 
 
 FAULTS = """
+import ctypes
 import resource
 import torch
 from mmcentermask.inference import keep_memory
+
+ctypes.CDLL(None).prctl(41, 1, 0, 0, 0)  # no huge pages, PR_SET_THP_DISABLE: one fault each would hand out 2 MB
 
 def faults():  # pages that the system hands out for a tensor of 64 MB
     before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt
