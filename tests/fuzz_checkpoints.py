@@ -11,10 +11,10 @@ from fuzzing import Target, byte_changes, mutated, names, short_text
 from hypothesis import strategies as st
 from mmengine.logging import HistoryBuffer
 
-from mmcentermask.apis.errors import CheckpointError
 from mmcentermask.checkpoints import load_safely
 from mmcentermask.checkpoints.safe_load import load_bytes_safely
 from mmcentermask.checkpoints.source import unwrap
+from mmcentermask.errors import CheckpointError
 
 SAFETENSORS = b'{"a": {"dtype": "F32", "shape": [2], "data_offsets": [0, 8]}}'
 

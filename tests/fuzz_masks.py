@@ -14,8 +14,8 @@ from mmengine.config import ConfigDict
 from pycocotools import mask as mask_api
 
 from mmcentermask.inspection.run_lengths import counts_of, rle_problem
-from mmcentermask.masks import decode_crop, encode_turns, paste_dense, paste_run_lengths
 from mmcentermask.models import AdaptiveRoIExtractor
+from mmcentermask.structures import decode_crop, encode_turns, paste_dense, paste_run_lengths
 
 NAN, INF = float('nan'), float('inf')
 VALUES = (NAN, INF, -INF, 0.0, -0.0, 0.5, 1.0, -1.0, 1e-45, 1e-38, 1e30, -1e30, 3.4e38, -3.4e38)

@@ -8,10 +8,10 @@ from fuzzing import Target, names, numbers
 from hypothesis import strategies as st
 from recipe import official_shapes
 
-from mmcentermask.apis.errors import CheckpointError, InputError
 from mmcentermask.checkpoints import convert, convert_state_dict, load_safely
 from mmcentermask.checkpoints.names_vovnet import authors_name, timm_name
 from mmcentermask.checkpoints.source import unwrap
+from mmcentermask.errors import CheckpointError, InputError
 from mmcentermask.models.vovnet import VoVNet
 
 

@@ -21,8 +21,8 @@ import torch
 from tiny_run import run_tool
 
 import conftest  # noqa: F401
+from mmcentermask import atomic_write
 from mmcentermask.checkpoints import load_safely
-from mmcentermask.engine import whole_file_backend
 
 config, folder, kills, seed = sys.argv[1], Path(sys.argv[2]), int(sys.argv[3]), int(sys.argv[4])
 choose = random.Random(seed)
@@ -54,7 +54,7 @@ def start(work_dir, iters, halt_at=None):
                 time.sleep(600)
             super().write(content[len(content) // 2 :])
 
-    whole_file_backend.open = Half
+    atomic_write.open = Half
     options = [f'train_cfg.max_iters={iters}', 'randomness.seed=1', 'default_hooks.checkpoint.max_keep_ckpts=2']
     code = run_tool('tools/train.py', config, '--work-dir', work_dir, '--resume', '--cfg-options', *options)
     os._exit(code)

@@ -14,9 +14,9 @@ from mmengine.config import Config
 from recipe import official_shapes, recipe
 
 from conftest import CONFIGS, ROOT
-from mmcentermask.apis.errors import CheckpointError, MissingFileError
 from mmcentermask.checkpoints import convert_checkpoint, convert_state_dict, load_safely
 from mmcentermask.checkpoints.source import unwrap
+from mmcentermask.errors import CheckpointError, MissingFileError
 from mmcentermask.models.vovnet import VARIANTS, VoVNet
 
 SHAPES = official_shapes()

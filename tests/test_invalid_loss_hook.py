@@ -5,8 +5,8 @@ import torch
 from toy_run import Seen, Toy, toy_runner
 
 from mmcentermask.apis import InputError
-from mmcentermask.apis.errors import InvalidLossError
 from mmcentermask.checkpoints import load_safely
+from mmcentermask.errors import InvalidLossError
 
 NAN, INF = math.nan, math.inf
 

@@ -15,8 +15,8 @@ from pycocotools import mask as mask_api
 
 from conftest import sample, small_config
 from mmcentermask.evaluation import DumpRunLengths
-from mmcentermask.masks import crop_masks, decode_crop, mask_pasting, paste_dense, paste_run_lengths
 from mmcentermask.models import SAGMaskHead
+from mmcentermask.structures import crop_masks, decode_crop, mask_pasting, paste_dense, paste_run_lengths
 
 HEAD = dict(num_convs=1, in_channels=8, conv_out_channels=8, num_classes=3)
 

@@ -9,9 +9,10 @@ import torch
 from mmengine.runner import checkpoint as mmengine_checkpoint
 from toy_run import Seen, Toy, toy_runner
 
+from mmcentermask import atomic_write
 from mmcentermask.apis import InputError
 from mmcentermask.checkpoints import load_safely
-from mmcentermask.engine import whole_file_backend
+from mmcentermask.engine.atomic_backend import AtomicBackend
 from mmcentermask.engine.random_states import get_random_states, set_random_states
 
 
@@ -113,7 +114,7 @@ def steps(monkeypatch):
     """What happens to files, in order."""
     done = []
     replace = os.replace
-    backend = whole_file_backend.WholeFileBackend
+    backend = AtomicBackend
     remove = backend.remove
 
     def replaced(source, target):
@@ -191,7 +192,7 @@ def break_(monkeypatch, what):
     if what == 'torch.save':
         monkeypatch.setattr(mmengine_checkpoint.torch, 'save', fail)
     elif what == 'write':
-        monkeypatch.setattr(whole_file_backend, 'open', FullDisk, raising=False)
+        monkeypatch.setattr(atomic_write, 'open', FullDisk, raising=False)
     else:
         monkeypatch.setattr(os, what, fail)
 

@@ -13,7 +13,7 @@ import torch.distributed as dist
 from toy_run import Seen, Toy, toy_runner
 
 import conftest  # noqa: F401
-from mmcentermask.apis.errors import InvalidLossError, OutputError
+from mmcentermask.errors import InvalidLossError, OutputError
 
 folder = Path(sys.argv[1])
 dist.init_process_group('gloo', timeout=timedelta(seconds=60))  # a process that waits for none fails

@@ -25,8 +25,8 @@ def main() -> int:
     """Convert; return the exit code."""
     args = parse_args()
     # after the command line, since these take seconds to import
-    from mmcentermask.apis.errors import InputError
     from mmcentermask.checkpoints import convert_checkpoint
+    from mmcentermask.errors import InputError
 
     try:
         conversion = convert_checkpoint(args.src, None if args.dry_run else args.dst)

@@ -9,8 +9,8 @@ from pathlib import Path
 
 from mmengine.config import Config
 
-from mmcentermask.apis.errors import InputError
 from mmcentermask.apis.output_files import write_files
+from mmcentermask.errors import InputError
 from mmcentermask.visualization import read_run_log
 
 __all__ = ['set_iterations', 'train_once']

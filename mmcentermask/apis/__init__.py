@@ -1,5 +1,6 @@
 """What the starters in tools/ and demo/ are made of, and prediction from Python."""
 
+from ..errors import AnnotationError, CheckpointError, ImageError, InputError, MissingFileError
 from .dataset_check import (
     check_data_for_testing,
     check_data_for_training,
@@ -8,7 +9,6 @@ from .dataset_check import (
     num_classes_of,
     open_dataset,
 )
-from .errors import AnnotationError, CheckpointError, ImageError, InputError, MissingFileError
 from .image_check import named_image_errors
 from .inferencer import CenterMaskInferencer
 from .launch import add_run_options, build_runner, check_least, check_once, report_input_errors, start_processes

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from .errors import AnnotationError, MissingFileError
+from ..errors import AnnotationError, MissingFileError
 
 __all__ = ['check_classes', 'check_num_classes', 'check_objects', 'read_annotations', 'read_tables']
 

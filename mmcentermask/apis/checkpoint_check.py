@@ -11,7 +11,7 @@ from typing import Any
 from mmengine.runner.checkpoint import CheckpointLoader
 from torch import Tensor, nn
 
-from .errors import CheckpointError, MissingFileError
+from ..errors import CheckpointError, MissingFileError
 
 __all__ = ['check_same_model', 'check_start', 'read_checkpoint']
 

@@ -4,7 +4,7 @@ from typing import Any
 
 from mmengine.config import Config
 
-from .errors import InputError
+from ..errors import InputError
 
 __all__ = ['set_data_root']
 

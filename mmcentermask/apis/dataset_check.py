@@ -15,8 +15,8 @@ from mmengine.registry import init_default_scope
 
 from mmcentermask.datasets import LoadTrainingImage
 
+from ..errors import AnnotationError, InputError, MissingFileError
 from .annotation_check import check_classes, check_num_classes, check_objects, read_annotations
-from .errors import AnnotationError, InputError, MissingFileError
 from .image_check import check_images
 
 __all__ = [

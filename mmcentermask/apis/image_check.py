@@ -10,7 +10,7 @@ from pathlib import Path
 import cv2
 import mmcv
 
-from .errors import ImageError, MissingFileError
+from ..errors import ImageError, MissingFileError
 
 __all__ = ['check_images', 'image_problem', 'named_image_errors']
 

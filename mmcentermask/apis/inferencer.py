@@ -12,10 +12,10 @@ from mmdet.structures.mask import encode_mask_results
 from mmdet.utils.misc import IMG_EXTENSIONS
 from torch import Tensor, nn
 
-from mmcentermask.masks import with_text_counts
+from mmcentermask.structures import with_text_counts
 
+from ..errors import InputError, MissingFileError
 from .checkpoint_check import check_same_model, read_checkpoint
-from .errors import InputError, MissingFileError
 from .image_check import check_images, named_image_errors
 
 __all__ = ['CenterMaskInferencer']

@@ -14,7 +14,7 @@ from mmengine.dist import broadcast_object_list, get_rank, init_dist, is_distrib
 from mmengine.runner import Runner
 from mmengine.utils.dl_utils import set_multi_processing
 
-from .errors import InputError
+from ..errors import InputError
 
 __all__ = ['add_run_options', 'build_runner', 'check_least', 'check_once', 'report_input_errors', 'start_processes']
 

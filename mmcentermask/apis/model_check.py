@@ -10,8 +10,8 @@ from torch import nn
 
 from mmcentermask.models.untrained_norms import UntrainedNormGuard
 
+from ..errors import InputError
 from .checkpoint_check import check_same_model, check_start, read_checkpoint
-from .errors import InputError
 
 __all__ = ['build_model', 'check_model_for_testing', 'check_model_for_training']
 

@@ -7,8 +7,8 @@ from mmengine.config import Config
 from mmengine.device import get_device
 from mmengine.runner import find_latest_checkpoint
 
+from ..errors import InputError, MissingFileError
 from .data_root import set_data_root
-from .errors import InputError, MissingFileError
 
 __all__ = ['load_config', 'set_auto_scale_lr', 'set_resume', 'use_amp']
 

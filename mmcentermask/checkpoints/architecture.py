@@ -17,7 +17,7 @@ from mmengine.config import Config
 from mmengine.registry import DefaultScope
 from torch import nn
 
-from ..apis.errors import CheckpointError
+from ..errors import CheckpointError
 from ..models.vovnet import VARIANTS, VoVNet
 
 Shapes = dict[str, tuple[int, ...]]

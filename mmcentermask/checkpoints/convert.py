@@ -13,7 +13,7 @@ import torch
 from mmdet.datasets import CocoDataset
 from torch import Tensor
 
-from ..apis.errors import CheckpointError
+from ..errors import CheckpointError
 from ..version import __version__
 from .kinds import Plan, constant, plan_for
 from .safe_load import load_safely

@@ -7,7 +7,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from ..apis.errors import CheckpointError
+from ..errors import CheckpointError
 from ..models.vovnet import VARIANTS
 from . import names_centermask, names_centermask2
 from .architecture import Architecture, Shapes, find_backbone, find_vovnet, model_shapes, most_common, vovnet_shapes

@@ -11,7 +11,7 @@ from typing import Any
 
 import torch
 
-from ..apis.errors import CheckpointError, InputError, MissingFileError
+from ..errors import CheckpointError, InputError, MissingFileError
 from .pickle_names import imported_names
 
 __all__ = ['load_bytes_safely', 'load_safely', 'refusing_code']

@@ -6,7 +6,7 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor
 
-from ..apis.errors import CheckpointError
+from ..errors import CheckpointError
 
 # where code bases keep the parameters in a checkpoint
 _KEYS = ('model', 'state_dict', 'model_state_dict', 'model_state', 'params')

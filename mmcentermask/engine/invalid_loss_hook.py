@@ -11,7 +11,7 @@ from mmengine.optim import OptimWrapper
 from mmengine.runner import Runner
 from torch import Tensor
 
-from ..apis.errors import InvalidLossError
+from ..errors import InvalidLossError
 
 _NAMED = 8  # images to name in a message
 _MEND = (

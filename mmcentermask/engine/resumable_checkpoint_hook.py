@@ -13,10 +13,11 @@ from mmengine.hooks import CheckpointHook
 from mmengine.runner import IterBasedTrainLoop, Runner
 from mmengine.runner.checkpoint import CheckpointLoader, save_checkpoint
 
-from ..apis.errors import InputError
+from ..atomic_write import UNFINISHED
+from ..errors import InputError
+from .atomic_backend import AtomicBackend
 from .random_states import gather_random_states, get_random_states, set_random_states
 from .resumed_batches import resume_batches, sampler_of
-from .whole_file_backend import UNFINISHED, WholeFileBackend, write_whole
 
 _KEY = 'random_states'  # in the checkpoint
 
@@ -65,8 +66,8 @@ class ResumableCheckpointHook(CheckpointHook):
         super().before_train(runner)
         self._resumes = runner.iter > 0
         if type(self.file_backend) is LocalBackend:
-            self.backend_args = dict(backend='whole_file')
-            self.file_backend = WholeFileBackend()
+            self.backend_args = dict(backend='atomic')
+            self.file_backend = AtomicBackend()
         if is_main_process():
             folders = {runner.work_dir, self.out_dir} if isinstance(self.file_backend, LocalBackend) else set()
             for folder in folders:
@@ -156,7 +157,7 @@ class ResumableCheckpointHook(CheckpointHook):
                 **self.args,
             )
             if is_main_process():
-                write_whole(self.last_ckpt.encode(), Path(runner.work_dir, 'last_checkpoint'))
+                AtomicBackend().put_text(self.last_ckpt, Path(runner.work_dir, 'last_checkpoint'))
         except InputError as error:
             failed = [error]
         self._to_save = None

@@ -5,7 +5,7 @@ from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
 from mmcentermask.apis.annotation_check import check_classes, check_num_classes, read_tables
-from mmcentermask.apis.errors import AnnotationError
+from mmcentermask.errors import AnnotationError
 
 from .entries import Objects, check_boxes, check_categories, check_images, check_objects
 from .findings import Findings, printable

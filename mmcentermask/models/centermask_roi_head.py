@@ -12,7 +12,7 @@ from mmdet.utils import ConfigType, InstanceList, OptConfigType
 from mmengine.structures import InstanceData
 from torch import Tensor
 
-from mmcentermask.masks import check_mask_format
+from mmcentermask.structures import check_mask_format
 
 from .adaptive_roi_extractor import AdaptiveRoIExtractor
 from .sag_mask_head import SAGMaskHead

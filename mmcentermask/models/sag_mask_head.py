@@ -12,7 +12,7 @@ from mmengine.config import ConfigDict
 from torch import Tensor, nn
 from torch.nn.modules.utils import _pair
 
-from mmcentermask.masks import check_mask_format, crop_masks, paste_dense, paste_run_lengths
+from mmcentermask.structures import check_mask_format, crop_masks, paste_dense, paste_run_lengths
 
 from .ese import EffectiveSE
 from .half_range import within_half_range

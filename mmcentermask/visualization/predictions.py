@@ -16,7 +16,7 @@ from mmengine.structures import InstanceData
 from pycocotools import mask as mask_api
 from torch import nn
 
-from mmcentermask.apis.errors import InputError
+from mmcentermask.errors import InputError
 
 from .png import png_of
 

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
 
-from mmcentermask.apis.errors import InputError, MissingFileError
+from mmcentermask.errors import InputError, MissingFileError
 
 _METRIC = re.compile(r'(?:.*/)?(bbox|segm)_mAP(?:_(50|75|s|m|l))?$')
 

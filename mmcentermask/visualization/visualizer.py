@@ -11,7 +11,7 @@ from mmdet.visualization.palette import get_palette, jitter_color
 from mmengine.structures import InstanceData
 from pycocotools import mask as mask_api
 
-from mmcentermask.masks import decode_crop
+from mmcentermask.structures import decode_crop
 
 
 @VISUALIZERS.register_module()

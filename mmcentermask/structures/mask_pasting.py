@@ -20,7 +20,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from .box_axis import BoxAxis, lay_out, reach
-from .run_lengths import encode_turns
+from .rle import encode_turns
 
 MAX_KNOTS = 1 << 18  # held at once, if one mask has no more
 MAX_PIXELS = 1 << 18  # sampled at once

@@ -2,7 +2,7 @@
 
 from .mask_pasting import paste_dense, paste_run_lengths
 from .mask_targets import crop_masks
-from .run_lengths import MASK_FORMATS, check_mask_format, decode_crop, encode_turns, with_text_counts
+from .rle import MASK_FORMATS, check_mask_format, decode_crop, encode_turns, with_text_counts
 
 __all__ = [
     'MASK_FORMATS',

@@ -1,0 +1,39 @@
+"""A file backend for mmengine whose files are written atomically."""
+
+from pathlib import Path
+
+from mmengine.fileio import LocalBackend, register_backend
+
+from ..atomic_write import atomic_write
+
+__all__ = ['AtomicBackend']
+
+_HINT = 'make room there or mend that, and go on with --resume; the files that were there before are intact'
+
+
+@register_backend('atomic')
+class AtomicBackend(LocalBackend):
+    """mmengine's LocalBackend, chosen by ``backend_args=dict(backend='atomic')``, that writes with ``atomic_write``."""
+
+    def put(self, obj: bytes, filepath: str | Path) -> None:
+        """Write bytes.
+
+        Args:
+            obj (bytes): The whole content.
+            filepath (str or Path): The file.
+
+        Raises:
+            OutputError: If it cannot be written.
+        """
+        with atomic_write(filepath, hint=_HINT) as file:
+            file.write(obj)
+
+    def put_text(self, obj: str, filepath: str | Path, encoding: str = 'utf-8') -> None:
+        """Write text, as ``put`` does.
+
+        Args:
+            obj (str): The whole content.
+            filepath (str or Path): The file.
+            encoding (str): Defaults to 'utf-8'.
+        """
+        self.put(obj.encode(encoding), filepath)
