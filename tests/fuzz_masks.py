@@ -15,7 +15,7 @@ from pycocotools import mask as mask_api
 
 from mmcentermask.inspection.run_lengths import counts_of, rle_problem
 from mmcentermask.models import AdaptiveRoIExtractor
-from mmcentermask.structures import decode_crop, encode_turns, paste_dense, paste_run_lengths
+from mmcentermask.structures import decode_crop, encode_boundaries, paste_dense, paste_rle
 
 NAN, INF = float('nan'), float('inf')
 VALUES = (NAN, INF, -INF, 0.0, -0.0, 0.5, 1.0, -1.0, 1e-45, 1e-38, 1e30, -1e30, 3.4e38, -3.4e38)
@@ -64,7 +64,7 @@ def check_pasting(pasting, folder):
     maps, boxes, height, width, threshold = pasting
     with np.errstate(all='ignore'):
         dense = paste_dense(maps, boxes, height, width, threshold)
-        codes = paste_run_lengths(maps, boxes, height, width, threshold)
+        codes = paste_rle(maps, boxes, height, width, threshold)
     assert dense.shape == (len(boxes), height, width) and dense.dtype == torch.bool
     assert codes == encode_mask_results(dense.numpy())
     for i, (x1, y1, x2, y2) in enumerate(boxes.tolist()):
@@ -90,7 +90,7 @@ def check_encoding(masks, folder):
     for mask in masks:
         flat = np.concatenate([[False], mask.ravel(order='F'), [False]])
         turns.append(np.flatnonzero(flat[1:] != flat[:-1]))
-    codes = encode_turns(turns, height, width)
+    codes = encode_boundaries(turns, height, width)
     assert codes == encode_mask_results(masks)
     for mask, code in zip(masks, codes):
         crop, x, y = decode_crop(code)

@@ -16,7 +16,7 @@ from pycocotools import mask as mask_api
 from conftest import sample, small_config
 from mmcentermask.evaluation import DumpRunLengths
 from mmcentermask.models import SAGMaskHead
-from mmcentermask.structures import crop_masks, decode_crop, mask_pasting, paste_dense, paste_run_lengths
+from mmcentermask.structures import crop_masks, decode_crop, mask_pasting, paste_dense, paste_rle
 
 HEAD = dict(num_convs=1, in_channels=8, conv_out_channels=8, num_classes=3)
 
@@ -32,7 +32,7 @@ def pasted_by_mmdet(maps, boxes, height, width, threshold):
 def assert_equal_to_mmdet(maps, boxes, height, width, threshold=0.5):
     expected = pasted_by_mmdet(maps, boxes, height, width, threshold)
     assert torch.equal(paste_dense(maps, boxes, height, width, threshold), expected)
-    assert paste_run_lengths(maps, boxes, height, width, threshold) == encode_mask_results(expected.numpy())
+    assert paste_rle(maps, boxes, height, width, threshold) == encode_mask_results(expected.numpy())
     return expected
 
 
@@ -101,20 +101,20 @@ def test_values_that_are_no_numbers_or_large():
 def test_boxes_outside_of_the_picture_and_no_boxes_at_all():
     boxes = torch.tensor([[-20, 3, -9, 8], [3, 60, 8, 70], [2, 2, 8, 8], [float('nan')] * 4])
     maps = torch.ones(4, 14, 14)
-    dense, codes = paste_dense(maps, boxes, 20, 30), paste_run_lengths(maps, boxes, 20, 30)
+    dense, codes = paste_dense(maps, boxes, 20, 30), paste_rle(maps, boxes, 20, 30)
     assert dense.sum(dim=(1, 2)).tolist() == [0, 0, 36, 0]
     assert codes == encode_mask_results(dense.numpy())
     assert paste_dense(maps[:0], boxes[:0], 20, 30).shape == (0, 20, 30)
-    assert paste_run_lengths(maps[:0], boxes[:0], 20, 30) == []
+    assert paste_rle(maps[:0], boxes[:0], 20, 30) == []
 
 
 def test_by_hand():
     """A map of ones in a box of 4 x 3 pixels: run lengths go down the columns."""
-    (code,) = paste_run_lengths(torch.ones(1, 4, 4), torch.tensor([[1.0, 2.0, 5.0, 5.0]]), 10, 8)
+    (code,) = paste_rle(torch.ones(1, 4, 4), torch.tensor([[1.0, 2.0, 5.0, 5.0]]), 10, 8)
     # 12 pixels before the first; 3 on and 7 off in each of four columns; the rest of the last and two more columns
     uncompressed = dict(size=[10, 8], counts=[12, 3, 7, 3, 7, 3, 7, 3, 35])
     assert code == mask_api.frPyObjects(uncompressed, 10, 8)
-    (code,) = paste_run_lengths(torch.ones(1, 4, 4), torch.tensor([[0.0, 0.0, 8.0, 10.0]]), 10, 8)
+    (code,) = paste_rle(torch.ones(1, 4, 4), torch.tensor([[0.0, 0.0, 8.0, 10.0]]), 10, 8)
     assert code == mask_api.frPyObjects(dict(size=[10, 8], counts=[0, 80]), 10, 8)
 
 
@@ -128,12 +128,12 @@ def crowd():
 def test_parts_do_not_change_the_result(monkeypatch):
     maps, boxes = (part[:10] for part in crowd())
     maps[5] = 0.5
-    whole = paste_run_lengths(maps, boxes, 300, 300)
+    whole = paste_rle(maps, boxes, 300, 300)
     monkeypatch.setattr(mask_pasting, 'MAX_KNOTS', 1)
     monkeypatch.setattr(mask_pasting, 'MAX_PIXELS', 20)
     parts = list(mask_pasting._turns(maps, boxes, 300, 300, 0.5, by_column=True))
     assert [len(part) for part in parts] == [1] * 10
-    assert paste_run_lengths(maps, boxes, 300, 300) == whole
+    assert paste_rle(maps, boxes, 300, 300) == whole
 
 
 def test_memory_grows_with_a_side_of_the_picture_and_not_with_its_area(monkeypatch):
@@ -153,7 +153,7 @@ def test_memory_grows_with_a_side_of_the_picture_and_not_with_its_area(monkeypat
     monkeypatch.setattr(mask_pasting, '_sample', count_pixels)
     maps, boxes = crowd()
     boxes = boxes * torch.tensor([8000 / 300, 6000 / 300] * 2)
-    codes = paste_run_lengths(maps, boxes, 6000, 8000)
+    codes = paste_rle(maps, boxes, 6000, 8000)
     assert len(codes) == 40 and mask_api.area(codes[7]) > 1e7
     assert len(knots) > 3 and max(knots) <= mask_pasting.MAX_KNOTS
     # few pixels come close to the threshold

@@ -224,7 +224,7 @@ def benchmark(args: argparse.Namespace) -> None:
         if name in cfgs:
             raise apis.InputError(f'two configs are named {name}: give each once.')
         cfgs[name] = copy.deepcopy(read_config(path))
-        if cfgs[name].model.type in ('CenterMask', 'FirstCenterMask'):
+        if cfgs[name].model.type in ('CenterMask', 'CenterMaskV1'):
             cfgs[name].model.test_cfg.rcnn.mask_format = args.mask_format
     picture = read_picture(args)
     rows = (rows_to_train if args.train else rows_to_test)(args, cfgs, picture)

@@ -12,7 +12,7 @@ from mmdet.structures.mask import encode_mask_results
 from mmdet.utils.misc import IMG_EXTENSIONS
 from torch import Tensor, nn
 
-from mmcentermask.structures import with_text_counts
+from mmcentermask.structures import rle_to_json
 
 from ..errors import InputError, MissingFileError
 from .checkpoint_check import check_same_model, read_checkpoint
@@ -128,4 +128,4 @@ def _run_lengths(masks: Tensor | np.ndarray | list) -> list[dict[str, Any]]:
     """Encode masks as compressed run lengths that JSON can hold."""
     if not isinstance(masks, list):
         masks = encode_mask_results(masks.numpy() if isinstance(masks, Tensor) else masks)
-    return with_text_counts(masks)
+    return rle_to_json(masks)

@@ -7,15 +7,17 @@ from .centermask_head import CenterMaskHead
 from .centermask_iou_head import CenterMaskIoUHead
 from .centermask_roi_head import CenterMaskRoIHead
 from .centermask_tta import CenterMaskTTA
+from .centermask_v1 import (
+    CenterMaskV1,
+    CenterMaskV1Head,
+    CenterMaskV1IoUHead,
+    CenterMaskV1MaskHead,
+    CenterMaskV1RoIHead,
+    LegacyAdaptiveRoIExtractor,
+    LegacyBboxOverlaps2D,
+)
 from .crowd_centermask_head import CrowdCenterMaskHead
 from .ese import EffectiveSE
-from .first_centermask import (
-    FirstCenterMask,
-    FirstCenterMaskHead,
-    FirstCenterMaskRoIHead,
-    LastPixelOverlaps2D,
-    LastPixelRoIExtractor,
-)
 from .htc_sag_mask_head import HTCSAGMaskHead
 from .mask_dice_loss import MaskDiceLoss
 from .mobilenet_v2 import TrimmedMobileNetV2
@@ -37,12 +39,14 @@ __all__ = [
     'CrowdCenterMaskHead',
     'CenterMaskVFNetHead',
     'EffectiveSE',
-    'FirstCenterMask',
-    'FirstCenterMaskHead',
-    'FirstCenterMaskRoIHead',
+    'CenterMaskV1',
+    'CenterMaskV1Head',
+    'CenterMaskV1IoUHead',
+    'CenterMaskV1MaskHead',
+    'CenterMaskV1RoIHead',
     'HTCSAGMaskHead',
-    'LastPixelOverlaps2D',
-    'LastPixelRoIExtractor',
+    'LegacyBboxOverlaps2D',
+    'LegacyAdaptiveRoIExtractor',
     'MaskDiceLoss',
     'MultiScaleSpatialAttention',
     'SAGMaskHead',

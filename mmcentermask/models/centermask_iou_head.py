@@ -10,27 +10,7 @@ from mmdet.utils import InstanceList
 from mmengine.config import ConfigDict
 from torch import Tensor
 
-from .half_range import HalfRangeReLU
-
-
-def visible_ratios(boxes: np.ndarray, gt_inds: np.ndarray, gt_masks: BitmapMasks | PolygonMasks) -> np.ndarray:
-    """Return the share of its ground-truth mask that each box contains.
-
-    Polygons are shifted into the box and rasterized by pycocotools on a canvas of the box's whole height and
-    width; the pixels, summed over the parts, are divided by the area of the polygons. Of bitmaps the
-    pixels are counted.
-
-    Args:
-        boxes (np.ndarray): Boxes of shape (n, 4), x1, y1, x2, y2 in pixels; they may leave the image.
-        gt_inds (np.ndarray): Index into ``gt_masks`` for each box, shape (n,).
-        gt_masks (BitmapMasks or PolygonMasks): Masks of one image.
-
-    Returns:
-        np.ndarray: Ratios within 1e-10..1, shape (n,).
-    """
-    count = _polygon_pixels if isinstance(gt_masks, PolygonMasks) else _bitmap_pixels
-    inside, areas = count(boxes, gt_inds, gt_masks)
-    return (inside / np.maximum(areas, 1e-10)).clip(1e-10, 1)
+from .fp16_clamp import ClampedReLU
 
 
 def _polygon_pixels(boxes: np.ndarray, gt_inds: np.ndarray, gt_masks: PolygonMasks) -> tuple[np.ndarray, np.ndarray]:
@@ -73,7 +53,7 @@ class CenterMaskIoUHead(MaskIoUHead):
 
     def __init__(self, *args, **kwargs) -> None:
         super().__init__(*args, **kwargs)
-        self.relu = HalfRangeReLU()
+        self.relu = ClampedReLU()
 
     def loss_and_target(self, mask_iou_pred: Tensor, *args, **kwargs) -> dict:
         """Compute the loss in full precision: squares and sums overflow in half.
@@ -112,7 +92,7 @@ class CenterMaskIoUHead(MaskIoUHead):
             Tensor: Targets of shape (n,), 0..1.
         """
         ratios = [
-            visible_ratios(
+            self.visible_ratios(
                 result.pos_priors.detach().cpu().numpy(),
                 result.pos_assigned_gt_inds.cpu().numpy(),
                 gt_instances.masks,
@@ -126,6 +106,26 @@ class CenterMaskIoUHead(MaskIoUHead):
         overlap = (predicted * mask_targets).sum(dim=(1, 2))
         union = predicted.sum(dim=(1, 2)) + mask_targets.sum(dim=(1, 2)) / ratio - overlap
         return overlap / union.clamp(min=1)
+
+    def visible_ratios(
+        self, boxes: np.ndarray, gt_inds: np.ndarray, gt_masks: BitmapMasks | PolygonMasks
+    ) -> np.ndarray:
+        """Return the share of its ground-truth mask that each RoI contains.
+
+        Polygons are shifted into the RoI and rasterized by pycocotools on a canvas of its truncated height and width;
+        the pixels, summed over the parts, are divided by the area of the polygons. Of bitmaps the pixels are counted.
+
+        Args:
+            boxes (np.ndarray): RoIs of shape (n, 4), x1, y1, x2, y2 in pixels; they may leave the image.
+            gt_inds (np.ndarray): Index into ``gt_masks`` for each RoI, shape (n,).
+            gt_masks (BitmapMasks or PolygonMasks): Masks of one image.
+
+        Returns:
+            np.ndarray: Ratios within 1e-10..1, shape (n,).
+        """
+        count = _polygon_pixels if isinstance(gt_masks, PolygonMasks) else _bitmap_pixels
+        inside, areas = count(boxes, gt_inds, gt_masks)
+        return (inside / np.maximum(areas, 1e-10)).clip(1e-10, 1)
 
     def predict_by_feat(self, mask_iou_preds: tuple[Tensor, ...], results_list: InstanceList) -> InstanceList:
         """Add ``mask_scores``.

@@ -7,7 +7,6 @@ from mmdet.models.utils import unpack_gt_instances
 from mmdet.registry import MODELS
 from mmdet.structures import SampleList
 from mmdet.structures.bbox import bbox2roi
-from mmdet.structures.mask import encode_mask_results
 from mmdet.utils import ConfigType, InstanceList, OptConfigType
 from mmengine.structures import InstanceData
 from torch import Tensor
@@ -27,7 +26,7 @@ class CenterMaskRoIHead(StandardRoIHead):
 
     Args:
         mask_roi_extractor (dict): AdaptiveRoIExtractor, or any extractor of mmdet.
-        mask_head (dict): SAGMaskHead, or any head with FCNMaskHead's interface.
+        mask_head (dict): SAGMaskHead or a subclass; ``attention=None`` makes it a plain FCNMaskHead.
         mask_iou_head (dict, optional): CenterMaskIoUHead. Without it results carry no ``mask_scores``.
             Defaults to None.
         train_cfg (dict, optional): ``assigner``, ``sampler``, ``mask_size``.
@@ -36,10 +35,8 @@ class CenterMaskRoIHead(StandardRoIHead):
         init_cfg (dict, optional): Defaults to None.
 
     Raises:
-        ValueError: If there is no such ``mask_format``.
+        ValueError: If there is no such ``mask_format``, or ``mask_head`` is no SAGMaskHead.
     """
-
-    last_pixel = 0  # pixels from a box's x2 and y2 to its right and bottom edges, before the boxes are final
 
     def __init__(
         self,
@@ -58,6 +55,11 @@ class CenterMaskRoIHead(StandardRoIHead):
             init_cfg=init_cfg,
         )
         check_mask_format(test_cfg)
+        if not isinstance(self.mask_head, SAGMaskHead):
+            raise ValueError(
+                f'{type(self).__name__}: mask_head must be a SAGMaskHead, which can compute the map of one class, '
+                f'not {type(self.mask_head).__name__}: SAGMaskHead with attention=None is FCNMaskHead.'
+            )
         self.mask_iou_head = None if mask_iou_head is None else MODELS.build(mask_iou_head)
 
     def loss(self, x: tuple[Tensor, ...], proposals: InstanceList, batch_data_samples: SampleList) -> dict:
@@ -107,12 +109,11 @@ class CenterMaskRoIHead(StandardRoIHead):
         )
         losses = dict(mask_loss_and_target['loss_mask'])
         if self.mask_iou_head is not None:
-            mask_preds = self._select_class(mask_preds, labels)[:, 0]
-            mask_iou_preds = self.mask_iou_head(mask_results['mask_feats'], mask_preds)
+            mask_iou_preds = self.mask_iou_head(mask_results['mask_feats'], mask_preds[:, 0])
             losses.update(
                 self.mask_iou_head.loss_and_target(
                     mask_iou_preds.gather(1, labels[:, None]).squeeze(1),
-                    mask_preds,
+                    mask_preds[:, 0],
                     mask_loss_and_target['mask_targets'],
                     sampling_results,
                     batch_gt_instances,
@@ -160,7 +161,7 @@ class CenterMaskRoIHead(StandardRoIHead):
         rois = bbox2roi([results.bboxes for results in results_list])
         labels = torch.cat([results.labels for results in results_list])
         mask_results = self._mask_forward(x, rois, img_shapes, labels)
-        mask_preds = self._select_class(mask_results['mask_preds'], labels)
+        mask_preds = mask_results['mask_preds']
         counts = [len(results) for results in results_list]
         mask_iou_preds = None
         if self.mask_iou_head is not None:
@@ -192,31 +193,32 @@ class CenterMaskRoIHead(StandardRoIHead):
         if mask_iou_preds is not None:
             results_list = self.mask_iou_head.predict_by_feat(mask_iou_preds, results_list)
         # features came from the whole box, the mask is pasted into the part of it inside of the image
-        clipped, clipped_preds, labels = [], [], []
+        visible_results, to_paste, visible_preds = [], [], []
         for results, preds, img_meta in zip(results_list, mask_preds, img_metas):
-            results.bboxes = self._final_boxes(results.bboxes, img_meta, rescale)
-            visible = (results.bboxes[:, 2:] > results.bboxes[:, :2]).all(dim=1)
-            clipped.append(results[visible])
-            # the mask head, which chooses a map by the label, is given one map
-            labels.append(clipped[-1].labels)
-            clipped[-1].labels = torch.zeros_like(labels[-1])
+            height, width = img_meta['img_shape'][:2]
+            edges = self.to_edges(results.bboxes)
+            edges = torch.stack([edges[:, 0::2].clamp(0, width), edges[:, 1::2].clamp(0, height)], dim=2).flatten(1)
+            visible = (edges[:, 2:] > edges[:, :2]).all(dim=1)
+            visible_results.append(results[visible])
+            # the mask head chooses a map by the label, and is given one map
+            zeros = torch.zeros_like(results.labels[visible])
+            to_paste.append(InstanceData(bboxes=self.from_edges(edges[visible]), labels=zeros))
             # FCNMaskHead copies probabilities with new_tensor, which warns of anything but an array
-            clipped_preds.append(preds[visible].float().cpu().numpy() if probabilities else preds[visible])
-        results_list = self.mask_head.predict_by_feat(
-            clipped_preds, clipped, img_metas, self.test_cfg, rescale=rescale, activate_map=probabilities
+            visible_preds.append(preds[visible].float().cpu().numpy() if probabilities else preds[visible])
+        pasted = self.mask_head.predict_by_feat(
+            visible_preds, to_paste, img_metas, self.test_cfg, rescale=rescale, activate_map=probabilities
         )
-        for results, own in zip(results_list, labels):
-            results.labels = own
-        run_lengths = check_mask_format(self.test_cfg) == 'rle'
-        for results in results_list:
-            if run_lengths and isinstance(results.masks, Tensor):  # of a head that knows no other form
-                results.masks = encode_mask_results(results.masks.cpu().numpy())
-        return results_list
+        for results, boxes_and_masks in zip(visible_results, pasted):
+            results.bboxes, results.masks = boxes_and_masks.bboxes, boxes_and_masks.masks
+        return visible_results
 
-    def _final_boxes(self, boxes: Tensor, img_meta: dict, rescale: bool) -> Tensor:
-        """Clip boxes (n, 4), in pixels of the network's input, to the image."""
-        height, width = img_meta['img_shape'][:2]
-        return torch.stack([boxes[:, 0::2].clamp(0, width), boxes[:, 1::2].clamp(0, height)], dim=2).flatten(1)
+    def to_edges(self, boxes: Tensor) -> Tensor:
+        """Turn the box head's boxes (n, 4) into x1, y1, x2, y2 with width x2 - x1, which they are already."""
+        return boxes
+
+    def from_edges(self, boxes: Tensor) -> Tensor:
+        """Undo ``to_edges``."""
+        return boxes
 
     def forward(self, x: tuple[Tensor, ...], results_list: InstanceList, batch_data_samples: SampleList) -> tuple:
         """Return the raw mask logits, (n, K, 2h, 2w), for given boxes, as a tuple of one."""
@@ -236,12 +238,4 @@ class CenterMaskRoIHead(StandardRoIHead):
             mask_feats = self.mask_roi_extractor(feats, rois, img_shapes=img_shapes)
         else:
             mask_feats = self.mask_roi_extractor(feats, rois)
-        if isinstance(self.mask_head, SAGMaskHead):
-            return dict(mask_preds=self.mask_head(mask_feats, labels), mask_feats=mask_feats)
-        return dict(mask_preds=self.mask_head(mask_feats), mask_feats=mask_feats)
-
-    def _select_class(self, mask_preds: Tensor, labels: Tensor) -> Tensor:
-        """Of mask logits, (n, K, h, w) or (n, 1, h, w) already, take each RoI's class: (n, 1, h, w)."""
-        if mask_preds.shape[1] == 1:
-            return mask_preds
-        return mask_preds[torch.arange(len(labels), device=labels.device), labels][:, None]
+        return dict(mask_preds=self.mask_head(mask_feats, labels), mask_feats=mask_feats)

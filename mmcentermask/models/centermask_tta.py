@@ -99,7 +99,7 @@ class CenterMaskTTA(BaseTTAModel):
         results = []
         for sample in samples:
             found = sample.pred_instances
-            edges = self._add_to_end(found.bboxes, self.module.roi_head.last_pixel)
+            edges = self.module.roi_head.to_edges(found.bboxes)
             boxes = bbox_mapping_back(edges, *_view_of(sample.metainfo))
             results.append(InstanceData(bboxes=boxes, scores=found.scores, labels=found.labels))
         merged = InstanceData.cat(results)
@@ -144,13 +144,8 @@ class CenterMaskTTA(BaseTTAModel):
 
     def _in_view(self, results: InstanceData, view: tuple) -> InstanceData:
         """Copy results with their boxes in pixels of a view, as its box head would have given them."""
-        boxes = self._add_to_end(bbox_mapping(results.bboxes, *view), -self.module.roi_head.last_pixel)
+        boxes = self.module.roi_head.from_edges(bbox_mapping(results.bboxes, *view))
         return InstanceData(bboxes=boxes, scores=results.scores, labels=results.labels)
-
-    @staticmethod
-    def _add_to_end(boxes: Tensor, pixels: int) -> Tensor:
-        """Add to x2 and y2 of boxes (n, 4), between a last pixel and an edge."""
-        return boxes + boxes.new_tensor([0, 0, pixels, pixels])
 
 
 def _view_of(meta: dict) -> tuple[tuple[int, int], tuple[float, ...], bool, str | None]:

@@ -1,7 +1,5 @@
 """Spatial attention-guided mask (CenterMask, section 3.3): SpatialAttention and SAGMaskHead."""
 
-import copy
-
 import numpy as np
 import torch
 from mmdet.models.roi_heads.mask_heads import FCNMaskHead
@@ -12,11 +10,10 @@ from mmengine.config import ConfigDict
 from torch import Tensor, nn
 from torch.nn.modules.utils import _pair
 
-from mmcentermask.structures import check_mask_format, crop_masks, paste_dense, paste_run_lengths
+from mmcentermask.structures import crop_masks, paste_masks
 
 from .ese import EffectiveSE
-from .half_range import within_half_range
-from .loss_probe import probe_loss
+from .fp16_clamp import clamp_fp16
 
 
 @MODELS.register_module()
@@ -69,8 +66,7 @@ class SAGMaskHead(FCNMaskHead):
         **kwargs: As FCNMaskHead.
 
     Raises:
-        ValueError: If a loss cannot be computed from mask logits, targets and labels, or channel attention
-            has another number of channels than the features.
+        ValueError: If channel attention has another number of channels than the features.
     """
 
     def __init__(
@@ -83,11 +79,6 @@ class SAGMaskHead(FCNMaskHead):
         super().__init__(*args, **kwargs)
         self.attention = self._build_attention(attention)
         self.loss_dice = None if loss_dice is None else MODELS.build(loss_dice)
-        maps = 1 if self.class_agnostic else self.num_classes
-        logits, targets = torch.zeros(2, maps, 4, 4, device='cpu'), torch.zeros(2, 4, 4, device='cpu')
-        for name in ('loss_mask', 'loss_dice'):
-            if getattr(self, name) is not None:
-                probe_loss(self, name, logits, targets, torch.zeros(2, dtype=torch.long, device='cpu'))
 
     def _build_attention(self, attention: ConfigType | list[ConfigType] | None) -> nn.Module:
         if attention is None:
@@ -115,7 +106,7 @@ class SAGMaskHead(FCNMaskHead):
             Tensor: Mask logits of shape (n, K, 2h, 2w), or (n, 1, 2h, 2w) with ``labels``.
         """
         for conv in self.convs:
-            x = within_half_range(conv(x))
+            x = clamp_fp16(conv(x))
         return self.predict_logits(x, labels)
 
     def predict_logits(self, x: Tensor, labels: Tensor | None = None) -> Tensor:
@@ -133,15 +124,15 @@ class SAGMaskHead(FCNMaskHead):
             x = self.upsample(x)
             if self.upsample_method == 'deconv':
                 x = self.relu(x)
-            x = within_half_range(x)
+            x = clamp_fp16(x)
         if labels is None or self.class_agnostic:
-            return within_half_range(self.conv_logits(x))
+            return clamp_fp16(self.conv_logits(x))
         if self.predictor_cfg['type'] != 'Conv':  # a layer that does more than multiply its weights
             return self.conv_logits(x)[torch.arange(len(labels), device=labels.device), labels][:, None]
         # in channels-last layout, as a matrix a RoI; weights of the classes that are not there get gradients of zero
         weight, bias = self.conv_logits.weight.flatten(1)[labels], self.conv_logits.bias[labels]
         maps = torch.bmm(weight[:, None], x.flatten(2))
-        return within_half_range(maps.unflatten(2, x.shape[2:]) + bias[:, None, None, None])
+        return clamp_fp16(maps.unflatten(2, x.shape[2:]) + bias[:, None, None, None])
 
     def loss_and_target(
         self,
@@ -162,13 +153,16 @@ class SAGMaskHead(FCNMaskHead):
             dict: ``loss_mask``, a dict of ``loss_mask`` and, with ``loss_dice``, ``loss_mask_dice``; and
             ``mask_targets``, (n, mask_size, mask_size).
         """
+        mask_targets = self.get_targets(sampling_results, batch_gt_instances, rcnn_train_cfg)
+        labels = torch.cat([result.pos_gt_labels for result in sampling_results])
         if mask_preds.shape[1] == 1:
-            sampling_results = [_of_one_class(result) for result in sampling_results]
-        found = super().loss_and_target(mask_preds, sampling_results, batch_gt_instances, rcnn_train_cfg)
+            labels = torch.zeros_like(labels)
+        # a sum over no RoI is the zero that still reaches every parameter
+        loss = self.loss_mask(mask_preds, mask_targets, labels) if len(mask_preds) else mask_preds.sum()
+        losses = dict(loss_mask=loss)
         if self.loss_dice is not None:
-            labels = torch.cat([result.pos_gt_labels for result in sampling_results])
-            found['loss_mask']['loss_mask_dice'] = self.loss_dice(mask_preds, found['mask_targets'], labels)
-        return found
+            losses['loss_mask_dice'] = self.loss_dice(mask_preds, mask_targets, labels)
+        return dict(loss_mask=losses, mask_targets=mask_targets)
 
     def get_targets(
         self, sampling_results: list[SamplingResult], batch_gt_instances: InstanceList, rcnn_train_cfg: ConfigDict
@@ -218,19 +212,17 @@ class SAGMaskHead(FCNMaskHead):
 
         Returns:
             list[InstanceData]: The results with ``masks``: tensors of shape (n, H, W), bool, or lists of n
-            compressed COCO run-length codes.
+            compressed COCO RLEs.
 
         Raises:
             ValueError: If there is no such ``mask_format``.
         """
-        mask_format = check_mask_format(rcnn_test_cfg)
         results_list = super().predict_by_feat(
             mask_preds, results_list, batch_img_metas, rcnn_test_cfg, rescale=rescale, activate_map=activate_map
         )
-        if mask_format == 'rle':
-            for results in results_list:
-                if len(results) == 0:  # for which FCNMaskHead has a tensor
-                    results.masks = []
+        for results in results_list:
+            if len(results) == 0 and rcnn_test_cfg.get('mask_format') == 'rle':  # for which FCNMaskHead has a tensor
+                results.masks = []
         return results_list
 
     def _predict_by_feat_single(
@@ -244,10 +236,8 @@ class SAGMaskHead(FCNMaskHead):
         activate_map: bool = False,
     ) -> Tensor | list[dict]:
         """Paste the masks of one image; as FCNMaskHead, but for ``mask_format``, faster and in less memory."""
-        dense = check_mask_format(rcnn_test_cfg) == 'dense'
-        threshold = rcnn_test_cfg.mask_thr_binary
-        if dense and (threshold <= 0 or bboxes.is_cuda):
-            # negative thresholds are for debugging; a GPU is fast at filling pictures that stay there
+        mask_format, threshold = rcnn_test_cfg.get('mask_format', 'dense'), rcnn_test_cfg.mask_thr_binary
+        if mask_format == 'dense' and threshold <= 0:  # for debugging
             return super()._predict_by_feat_single(
                 mask_preds, bboxes, labels, img_meta, rcnn_test_cfg, rescale=rescale, activate_map=activate_map
             )
@@ -261,11 +251,22 @@ class SAGMaskHead(FCNMaskHead):
             bboxes /= scale.repeat(2)  # the results' own boxes, as FCNMaskHead does
         else:
             height, width = np.round(np.multiply((height, width), scale.flip(0).tolist())).astype(int).tolist()
-        return (paste_dense if dense else paste_run_lengths)(maps, bboxes, height, width, threshold)
+        return self.paste(maps, bboxes, height, width, threshold, mask_format)
 
+    def paste(
+        self, maps: Tensor, boxes: Tensor, height: int, width: int, threshold: float, mask_format: str
+    ) -> Tensor | list[dict]:
+        """Paste the masks of one image.
 
-def _of_one_class(result: SamplingResult) -> SamplingResult:
-    """Copy a sampling result, with all labels 0, for masks of one map a RoI."""
-    result = copy.copy(result)
-    result.pos_gt_labels = torch.zeros_like(result.pos_gt_labels)
-    return result
+        Args:
+            maps (Tensor): Mask probabilities of shape (n, h, w).
+            boxes (Tensor): x1, y1, x2, y2 in pixels of the result, (n, 4).
+            height (int): H, of the result.
+            width (int): W, of the result.
+            threshold (float): Pixels of at least this probability belong to the mask.
+            mask_format (str): 'dense' or 'rle'.
+
+        Returns:
+            Tensor or list[dict]: Masks (n, H, W), bool, or n compressed COCO RLEs.
+        """
+        return paste_masks(maps, boxes, height, width, threshold, mask_format)

@@ -1,16 +1,20 @@
-"""Masks and their boxes: pasting, run-length codes, and what mask heads learn."""
+"""Masks and their boxes: pasting, RLEs, and what mask heads learn."""
 
-from .mask_pasting import paste_dense, paste_run_lengths
+from .legacy_pasting import paste_legacy
+from .mask_pasting import paste_dense, paste_masks, paste_rle
 from .mask_targets import crop_masks
-from .rle import MASK_FORMATS, check_mask_format, decode_crop, encode_turns, with_text_counts
+from .rle import MASK_FORMATS, check_mask_format, decode_crop, encode_boundaries, encode_crop, rle_to_json
 
 __all__ = [
     'MASK_FORMATS',
     'check_mask_format',
     'crop_masks',
     'decode_crop',
-    'encode_turns',
+    'encode_boundaries',
+    'encode_crop',
+    'paste_legacy',
+    'paste_masks',
     'paste_dense',
-    'paste_run_lengths',
-    'with_text_counts',
+    'paste_rle',
+    'rle_to_json',
 ]

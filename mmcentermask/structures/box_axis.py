@@ -12,12 +12,12 @@ class BoxAxis:
     """Where the pixels of some boxes lie in their maps, along x or along y.
 
     Attributes:
-        low: Where each box begins, (n,), in pixels of the picture.
+        low: Where each box begins, (n,), in pixels of the image.
         size: Of each box, (n,).
         first: The first pixel that each box touches, (n,).
         start: Where each box's pixels start in the arrays below, (n,).
         owner: The box of each pixel, (p,).
-        pixel: Its place in the picture, (p,).
+        pixel: Its place in the image, (p,).
         grid: Its place in the map, -1..1 from edge to edge, (p,).
         knot: The knot before it, (p,). Knot 0 is outside, knot 1 the center of the map's first pixel.
         share: Its way from that knot to the next, 0..1, (p,).
@@ -42,9 +42,9 @@ def reach(low: np.ndarray, high: np.ndarray, pixels: int) -> tuple[np.ndarray, n
     """Find the pixels that boxes touch, and one more on each side, as mmdet does.
 
     Args:
-        low (np.ndarray): Where boxes begin, (n,), in pixels of the picture.
+        low (np.ndarray): Where boxes begin, (n,), in pixels of the image.
         high (np.ndarray): Where they end, (n,).
-        pixels (int): Width or height of the picture.
+        pixels (int): Width or height of the image.
 
     Returns:
         tuple[np.ndarray, np.ndarray]: The first pixel of each box, (n,), and how many it has, (n,).
@@ -59,9 +59,9 @@ def lay_out(low: np.ndarray, high: np.ndarray, pixels: int, map_size: int) -> Bo
     """Find where the pixels of boxes lie in their maps.
 
     Args:
-        low (np.ndarray): Where boxes begin, (n,), float32, in pixels of the picture.
+        low (np.ndarray): Where boxes begin, (n,), float32, in pixels of the image.
         high (np.ndarray): Where they end, (n,), float32.
-        pixels (int): Width or height of the picture.
+        pixels (int): Width or height of the image.
         map_size (int): Width or height of the maps.
 
     Returns:

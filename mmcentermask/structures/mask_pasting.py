@@ -1,12 +1,12 @@
-"""Pastes masks into their boxes without making the picture, and with the very pixels that mmdet's pasting gives.
+"""Pastes masks into their boxes without making the image, and with the very pixels that mmdet's pasting gives.
 
 mmdet's FCNMaskHead samples the small map of a mask at every pixel of its box, cuts the values at a threshold and
-writes them into a picture, which pycocotools then reads pixel by pixel. Here a mask is found by where it turns on and
-off along each line of pixels (a column for run lengths, a row for dense masks). Along a line the sampled value is
-piecewise linear between knots, the centers of the map's pixels, so a turn lies between two knots on different sides
+writes them into an image, which pycocotools then reads pixel by pixel. Here a mask is found by where it goes on and
+off along each line of pixels (a column for RLE, a row for dense masks). Along a line the sampled value is
+piecewise linear between knots, the centers of the map's pixels, so a boundary lies between two knots on different sides
 of the threshold and can be solved for: work and memory go with the lengths of the lines' sides, not with areas.
 
-Rounding could make such a turn differ by a pixel from what sampling gives. Where a value comes so close to the
+Rounding could make such a boundary differ by a pixel from what sampling gives. Where a value comes so close to the
 threshold that it might, the pixels between the two knots are sampled as mmdet samples them.
 """
 
@@ -17,63 +17,95 @@ from collections.abc import Iterator
 import numpy as np
 import torch
 import torch.nn.functional as F
+from mmdet.models.roi_heads.mask_heads.fcn_mask_head import _do_paste_mask
 from torch import Tensor
 
 from .box_axis import BoxAxis, lay_out, reach
-from .rle import encode_turns
+from .rle import encode_boundaries, without_pairs
 
 MAX_KNOTS = 1 << 18  # held at once, if one mask has no more
 MAX_PIXELS = 1 << 18  # sampled at once
 _ROUNDING = 2.0**-20  # above the relative error of a sampled value, for each pixel of a map's side
 
 
-def paste_run_lengths(maps: Tensor, boxes: Tensor, height: int, width: int, threshold: float = 0.5) -> list[dict]:
-    """Paste masks into their boxes as run-length codes.
+GPU_BYTES = 1 << 30  # of the images that a GPU fills at once
 
-    Equal, bit for bit, to FCNMaskHead's pasting on the CPU and pycocotools' encoding of the picture. Tensors on
+
+def paste_masks(
+    maps: Tensor, boxes: Tensor, height: int, width: int, threshold: float, mask_format: str
+) -> Tensor | list[dict]:
+    """Paste masks into their boxes, in the form that is asked for.
+
+    Args:
+        maps (Tensor): As ``paste_rle``.
+        boxes (Tensor): As ``paste_rle``.
+        height (int): H, of the image.
+        width (int): W, of the image.
+        threshold (float): As ``paste_rle``.
+        mask_format (str): 'dense' or 'rle'.
+
+    Returns:
+        Tensor or list[dict]: Masks (n, H, W), bool, on the device of the boxes; or n compressed COCO RLEs.
+    """
+    if mask_format == 'rle':
+        return paste_rle(maps, boxes, height, width, threshold)
+    if not maps.is_cuda:
+        return paste_dense(maps, boxes, height, width, threshold)
+    # a GPU is fast at filling images that stay there
+    images = maps.new_zeros((len(maps), height, width), dtype=torch.bool)
+    for part in torch.arange(len(maps), device=maps.device).split(max(GPU_BYTES // (4 * height * width), 1)):
+        values, _ = _do_paste_mask(maps[part, None], boxes[part], height, width, skip_empty=False)
+        images[part] = values >= threshold
+    return images
+
+
+def paste_rle(maps: Tensor, boxes: Tensor, height: int, width: int, threshold: float = 0.5) -> list[dict]:
+    """Paste masks into their boxes as RLEs.
+
+    Equal, bit for bit, to FCNMaskHead's pasting on the CPU and pycocotools' encoding of the image. Tensors on
     another device are copied to the CPU, where the work is done.
 
     Args:
         maps (Tensor): Mask probabilities of shape (n, h, w).
-        boxes (Tensor): x1, y1, x2, y2 in pixels of the picture, (n, 4); they may leave it.
-        height (int): H, of the picture.
-        width (int): W, of the picture.
+        boxes (Tensor): x1, y1, x2, y2 in pixels of the image, (n, 4); they may leave it.
+        height (int): H, of the image.
+        width (int): W, of the image.
         threshold (float): Pixels of at least this probability belong to the mask; above 0. Defaults to 0.5.
 
     Returns:
         list[dict]: n compressed COCO codes: ``size`` [H, W] and ``counts``.
     """
-    turns: list[np.ndarray] = []
-    for part in _turns(maps, boxes, height, width, threshold, by_column=True):
-        turns += part
-    return encode_turns(turns, height, width)
+    boundaries: list[np.ndarray] = []
+    for part in _boundaries(maps, boxes, height, width, threshold, by_column=True):
+        boundaries += part
+    return encode_boundaries(boundaries, height, width)
 
 
 def paste_dense(maps: Tensor, boxes: Tensor, height: int, width: int, threshold: float = 0.5) -> Tensor:
-    """Paste masks into their boxes as pictures.
+    """Paste masks into their boxes as images.
 
     Equal to FCNMaskHead's pasting on the CPU.
 
     Args:
-        maps (Tensor): As ``paste_run_lengths``.
-        boxes (Tensor): As ``paste_run_lengths``.
-        height (int): H, of the picture.
-        width (int): W, of the picture.
-        threshold (float): As ``paste_run_lengths``.
+        maps (Tensor): As ``paste_rle``.
+        boxes (Tensor): As ``paste_rle``.
+        height (int): H, of the image.
+        width (int): W, of the image.
+        threshold (float): As ``paste_rle``.
 
     Returns:
         Tensor: Masks of shape (n, H, W), bool, on the CPU.
     """
     # numpy's zeros take no memory until they are written to
-    pictures = np.zeros((len(boxes), height * width), bool)
+    images = np.zeros((len(boxes), height * width), bool)
     i = 0
-    for part in _turns(maps, boxes, height, width, threshold, by_column=False):
-        for turns in part:
-            picture, ends = pictures[i], turns.tolist()
+    for part in _boundaries(maps, boxes, height, width, threshold, by_column=False):
+        for boundaries in part:
+            image, ends = images[i], boundaries.tolist()
             for on, off in zip(ends[::2], ends[1::2]):
-                picture[on:off] = True
+                image[on:off] = True
             i += 1
-    return torch.from_numpy(pictures.reshape(-1, height, width))
+    return torch.from_numpy(images.reshape(-1, height, width))
 
 
 def _groups(sizes: np.ndarray, most: int) -> Iterator[slice]:
@@ -86,17 +118,17 @@ def _groups(sizes: np.ndarray, most: int) -> Iterator[slice]:
         begin = end
 
 
-def _turns(
+def _boundaries(
     maps: Tensor, boxes: Tensor, height: int, width: int, threshold: float, by_column: bool
 ) -> Iterator[list[np.ndarray]]:
-    """Find where masks turn on, off, on, ... along the picture's columns or rows, laid end to end.
+    """Find where masks go on, off, on, ... along the image's columns or rows, laid end to end.
 
     Args:
-        maps (Tensor): As ``paste_run_lengths``.
-        boxes (Tensor): As ``paste_run_lengths``.
-        height (int): H, of the picture.
-        width (int): W, of the picture.
-        threshold (float): As ``paste_run_lengths``.
+        maps (Tensor): As ``paste_rle``.
+        boxes (Tensor): As ``paste_rle``.
+        height (int): H, of the image.
+        width (int): W, of the image.
+        threshold (float): As ``paste_rle``.
         by_column (bool): Positions are ``x * H + y``, otherwise ``y * W + x``.
 
     Yields:
@@ -109,14 +141,14 @@ def _turns(
     for part in _groups(reach(low, high, pixels)[1] * knots, MAX_KNOTS):
         x = lay_out(x1[part], x2[part], width, maps.shape[2])
         y = lay_out(y1[part], y2[part], height, maps.shape[1])
-        yield _turns_of_group(maps[part], x, y, (height, width), threshold, by_column)
+        yield _boundaries_of_group(maps[part], x, y, (height, width), threshold, by_column)
 
 
-def _turns_of_group(
-    maps: Tensor, x: BoxAxis, y: BoxAxis, picture: tuple[int, int], threshold: float, by_column: bool
+def _boundaries_of_group(
+    maps: Tensor, x: BoxAxis, y: BoxAxis, image: tuple[int, int], threshold: float, by_column: bool
 ) -> list[np.ndarray]:
-    """As ``_turns``, for masks that are laid out."""
-    lines, along, length = (x, y, picture[0]) if by_column else (y, x, picture[1])
+    """As ``_boundaries``, for masks that are laid out."""
+    lines, along, length = (x, y, image[0]) if by_column else (y, x, image[1])
     if not (len(lines.pixel) and len(along.pixel)):
         return [np.zeros(0, np.int64)] * len(maps)
     grids = np.pad(maps.numpy(), ((0, 0), (1, 1), (1, 1)))
@@ -136,20 +168,20 @@ def _turns_of_group(
     doubtful[~(lines.sane & along.sane)[lines.owner]] = True
 
     line, knot = np.nonzero(inside[:, 1:] != inside[:, :-1])
-    turn, certain = _solve(along, lines.owner[line], knot, values, line, threshold, margin)
+    boundary, certain = _solve(along, lines.owner[line], knot, values, line, threshold, margin)
     doubtful[line[~certain], knot[~certain]] = True
     # between doubtful knots every pixel is first taken to be as the first knot is
-    turn = np.where(doubtful[line, knot], along.edges[lines.owner[line], knot + 1], turn)
+    boundary = np.where(doubtful[line, knot], along.edges[lines.owner[line], knot + 1], boundary)
     # one number for mask and position; a position may be one behind the last pixel
-    stride = picture[0] * picture[1] + 1
+    stride = image[0] * image[1] + 1
     origin = stride * lines.owner + length * lines.pixel + along.first[lines.owner]
-    turns = origin[line] + turn
+    boundaries = origin[line] + boundary
     flips = list(_flips(maps, lines, along, origin, doubtful, inside, threshold, by_column))
     if flips:
-        turns = np.sort(np.concatenate([turns, *flips]), kind='stable')
-    turns = _without_pairs(turns)
-    bounds = np.searchsorted(turns, stride * np.arange(len(maps) + 1))
-    return [turns[bounds[i] : bounds[i + 1]] - stride * i for i in range(len(maps))]
+        boundaries = np.sort(np.concatenate([boundaries, *flips]), kind='stable')
+    boundaries = without_pairs(boundaries)
+    bounds = np.searchsorted(boundaries, stride * np.arange(len(maps) + 1))
+    return [boundaries[bounds[i] : bounds[i + 1]] - stride * i for i in range(len(maps))]
 
 
 def _solve(
@@ -169,7 +201,7 @@ def _solve(
         knot (np.ndarray): The knot before it, (c,).
         values (np.ndarray): Of every line at every knot, (lines, knots).
         line (np.ndarray): The line of each crossing, (c,).
-        threshold (float): As ``paste_run_lengths``.
+        threshold (float): As ``paste_rle``.
         margin (float): Values farther than this from the threshold are certain.
 
     Returns:
@@ -181,16 +213,16 @@ def _solve(
     place = knot - 0.5 + (threshold - before.astype(np.float64)) / slope
     with np.errstate(invalid='ignore'):  # of boxes that are not sane
         pixel = place / (along.edges.shape[1] - 2) * along.size[owner] + along.low[owner] - 0.5 - along.first[owner]
-    turn = np.nan_to_num(np.ceil(pixel)).clip(begin, end).astype(np.int64)
+    boundary = np.nan_to_num(np.ceil(pixel)).clip(begin, end).astype(np.int64)
     # the values of the pixels on both sides, as far as they are between the two knots
     last = len(along.share) - 1
-    behind = along.start[owner] + turn
+    behind = along.start[owner] + boundary
     upward = np.sign(slope)
     value_before = before + slope * along.share[np.clip(behind - 1, 0, last)]
     value_behind = before + slope * along.share[np.minimum(behind, last)]
-    certain = (turn == begin) | ((threshold - value_before) * upward >= margin)
-    certain &= (turn == end) | ((value_behind - threshold) * upward >= margin)
-    return turn, certain
+    certain = (boundary == begin) | ((threshold - value_before) * upward >= margin)
+    certain &= (boundary == end) | ((value_behind - threshold) * upward >= margin)
+    return boundary, certain
 
 
 def _flips(
@@ -212,8 +244,8 @@ def _flips(
         origin (np.ndarray): The position of each line's first pixel, (lines,).
         doubtful (np.ndarray): Where to sample, (lines, knots - 1).
         inside (np.ndarray): What the pixels behind each knot are taken to be, (lines, knots).
-        threshold (float): As ``paste_run_lengths``.
-        by_column (bool): As ``_turns``.
+        threshold (float): As ``paste_rle``.
+        by_column (bool): As ``_boundaries``.
 
     Yields:
         np.ndarray: Positions of pixels that differ from that, and of those after them.
@@ -242,13 +274,3 @@ def _sample(maps: Tensor, owner: np.ndarray, grid: Tensor, threshold: float) -> 
         sampled = F.grid_sample(maps[None, None, i], grid[None, None, points], align_corners=False)
         result[points] = (sampled >= threshold).flatten().numpy()
     return result
-
-
-def _without_pairs(turns: np.ndarray) -> np.ndarray:
-    """Of equal ones among increasing turns, which undo each other, keep one where their number is odd."""
-    if len(turns) == 0:
-        return turns
-    starts = np.flatnonzero(np.diff(turns, prepend=turns[0] - 1))
-    if len(starts) == len(turns):
-        return turns
-    return turns[starts[np.diff(starts, append=len(turns)) % 2 == 1]]

@@ -66,7 +66,8 @@ def _crop_polygons(
     for gt_ind in np.unique(gt_inds).tolist():
         rois = np.flatnonzero(gt_inds == gt_ind)
         for part in polygons[gt_ind]:
-            # a part keeps its type, as in mmdet: polygons of whole numbers stay whole
+            # whole numbers would be truncated when they are moved and resized
+            part = part if part.dtype.kind == 'f' else part.astype(np.float64)
             moved = (part.reshape(1, -1, 2) - boxes[rois, None, :2]).astype(part.dtype)
             resized = (moved * scales[rois, None]).astype(part.dtype).reshape(len(rois), -1)
             for roi, polygon in zip(rois.tolist(), resized):

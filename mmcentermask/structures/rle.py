@@ -1,4 +1,4 @@
-"""COCO's run-length codes: dicts of ``size`` [H, W] and ``counts``, in columns from the top left."""
+"""COCO's RLEs: dicts of ``size`` [H, W] and ``counts``, in columns from the top left."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ def check_mask_format(test_cfg: ConfigDict | dict | None) -> str:
 
     Args:
         test_cfg (dict, optional): ``mask_format``, 'dense' (the default) for tensors of shape (n, H, W) or 'rle' for
-            lists of n run-length codes, and ``mask_thr_binary``.
+            lists of n RLEs, and ``mask_thr_binary``.
 
     Returns:
         str: 'dense' or 'rle'.
@@ -28,7 +28,7 @@ def check_mask_format(test_cfg: ConfigDict | dict | None) -> str:
     mask_format = test_cfg.get('mask_format', 'dense')
     if mask_format not in MASK_FORMATS:
         raise ValueError(
-            f"test_cfg.rcnn.mask_format must be 'dense' (tensors) or 'rle' (COCO run lengths), not {mask_format!r}."
+            f"test_cfg.rcnn.mask_format must be 'dense' (tensors) or 'rle' (COCO RLE), not {mask_format!r}."
         )
     threshold = test_cfg.get('mask_thr_binary', 0.5)
     if mask_format == 'rle' and not threshold > 0:
@@ -39,21 +39,21 @@ def check_mask_format(test_cfg: ConfigDict | dict | None) -> str:
     return mask_format
 
 
-def encode_turns(turns: list[np.ndarray], height: int, width: int) -> list[dict[str, Any]]:
+def encode_boundaries(boundaries: list[np.ndarray], height: int, width: int) -> list[dict[str, Any]]:
     """Encode masks as pycocotools would from pixels.
 
     Args:
-        turns (list[np.ndarray]): For each mask, where it turns on, off, on, ...: an even number of increasing
-            positions ``x * H + y``, each that of the first pixel after the turn; ``H * W`` at most.
-        height (int): H, of the picture.
-        width (int): W, of the picture.
+        boundaries (list[np.ndarray]): For each mask, where it goes on, off, on, ...: an even number of increasing
+            positions ``x * H + y``, each that of the first pixel after the boundary; ``H * W`` at most.
+        height (int): H, of the image.
+        width (int): W, of the image.
 
     Returns:
-        list[dict]: Compressed run-length codes, counts as bytes.
+        list[dict]: Compressed RLEs, counts as bytes.
     """
     codes = []
-    for mask_turns in turns:
-        ends = np.concatenate([[0], mask_turns, [height * width]])
+    for mask_boundaries in boundaries:
+        ends = np.concatenate([[0], mask_boundaries, [height * width]])
         counts = ends[1:] - ends[:-1]
         # a mask that contains the last pixel ends with its own run
         codes.append({'size': [height, width], 'counts': counts[:-1] if counts[-1] == 0 else counts})
@@ -64,15 +64,43 @@ def decode_crop(code: dict[str, Any]) -> tuple[np.ndarray, int, int]:
     """Decode the part of a mask that is not empty.
 
     Args:
-        code (dict): A compressed run-length code.
+        code (dict): A compressed RLE.
 
     Returns:
-        tuple: Pixels of shape (h, w), bool; and x and y of their top left one in the picture.
+        tuple: Pixels of shape (h, w), bool; and x and y of their top left one in the image.
     """
     x, y, width, height = mask_api.toBbox(code).astype(int)
     return mask_api.decode(code)[y : y + height, x : x + width].astype(bool), x, y
 
 
-def with_text_counts(codes: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    """Copy run-length codes with counts as str, which JSON can hold."""
+def encode_crop(crop: np.ndarray, x: int, y: int, height: int, width: int) -> dict[str, Any]:
+    """Encode a mask of which one crop is known to hold all pixels, without making the image.
+
+    Args:
+        crop (np.ndarray): Pixels of shape (h, w), bool.
+        x (int): Column of the crop's left pixels in the image.
+        y (int): Row of its top pixels.
+        height (int): H, of the image.
+        width (int): W, of the image.
+
+    Returns:
+        dict: A compressed RLE, counts as bytes.
+    """
+    columns, rows = np.nonzero(np.diff(crop.T, prepend=False, append=False))
+    (code,) = encode_boundaries([without_pairs((x + columns) * height + y + rows)], height, width)
+    return code
+
+
+def without_pairs(boundaries: np.ndarray) -> np.ndarray:
+    """Of equal ones among increasing boundaries, which undo each other, keep one where their number is odd."""
+    if len(boundaries) == 0:
+        return boundaries
+    starts = np.flatnonzero(np.diff(boundaries, prepend=boundaries[0] - 1))
+    if len(starts) == len(boundaries):
+        return boundaries
+    return boundaries[starts[np.diff(starts, append=len(boundaries)) % 2 == 1]]
+
+
+def rle_to_json(codes: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Copy RLEs with counts as str, which JSON can hold."""
     return [{**c, 'counts': c['counts'].decode() if isinstance(c['counts'], bytes) else c['counts']} for c in codes]

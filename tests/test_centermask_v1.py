@@ -10,7 +10,7 @@ from mmengine.config import Config
 from mmengine.structures import InstanceData
 
 from conftest import CONFIGS, build, sample
-from mmcentermask.models import FirstCenterMaskHead, LastPixelOverlaps2D, LastPixelRoIExtractor
+from mmcentermask.models import CenterMaskV1Head, LegacyAdaptiveRoIExtractor, LegacyBboxOverlaps2D
 
 NAME = 'centermask-v1-lite_v19-ese_fpn_ms-4x_coco'
 
@@ -37,7 +37,7 @@ def test_settings_and_that_every_config_has_them(lite):
 
 
 def test_head_predicts_exp_distances_clipped_boxes_and_scores_without_a_root():
-    head = FirstCenterMaskHead(num_classes=2, in_channels=32, feat_channels=32, stacked_convs=1, strides=[8])
+    head = CenterMaskV1Head(num_classes=2, in_channels=32, feat_channels=32, stacked_convs=1, strides=[8])
     assert not head.norm_on_bbox and not head.centerness_on_reg
     logits = torch.full((1, 2, 4, 4), -20.0)
     logits[0, 1, 1, 2] = 0.0  # the point (20, 12)
@@ -57,13 +57,13 @@ def test_head_predicts_exp_distances_clipped_boxes_and_scores_without_a_root():
 
 
 def test_areas_and_overlaps_count_the_last_pixel():
-    extractor = LastPixelRoIExtractor(
+    extractor = LegacyAdaptiveRoIExtractor(
         roi_layer=dict(type='RoIAlign', output_size=14, sampling_ratio=2, aligned=False), out_channels=1
     )
     # 50 x 50 of 100 x 100 pixels is exactly a quarter: level 5 - 2
     rois = torch.tensor([[0, 0, 0, 49, 49], [0, 0, 0, 50, 49], [0, 0, 0, 99, 99]], dtype=torch.float32)
     assert extractor.map_roi_levels(rois, 10000.0).tolist() == [0, 1, 2]
-    overlaps = LastPixelOverlaps2D()(torch.tensor([[0.0, 0, 9, 9]]), torch.tensor([[0.0, 0, 9, 4], [10, 0, 19, 9]]))
+    overlaps = LegacyBboxOverlaps2D()(torch.tensor([[0.0, 0, 9, 9]]), torch.tensor([[0.0, 0, 9, 4], [10, 0, 19, 9]]))
     assert overlaps.tolist() == [[0.5, 0.0]]
 
 
