@@ -18,13 +18,17 @@ _GROUND_TRUTH = (
 )
 
 
+V1 = 'v1/'  # before the name of a case of CenterMaskV1; the others are CenterMask2's
+
+
 def known_answers(name):
-    return np.load(DATA / 'cases' / f'{name}.npz')
+    return np.load(DATA / ('cases_v1' if name.startswith(V1) else 'cases') / f'{name.removeprefix(V1)}.npz')
 
 
 @functools.lru_cache(maxsize=1)  # tests of one case come one after the other
 def converted(name):
-    return convert_state_dict(recipe(official_shapes()['centermask2'][name]))
+    family = 'centermask' if name.startswith(V1) else 'centermask2'
+    return convert_state_dict(recipe(official_shapes()[family][name.removeprefix(V1)]))
 
 
 def build_model(name):
@@ -47,14 +51,24 @@ def _star(box):
     return [np.stack([x, y], axis=1).ravel()]
 
 
-def batch(case, model):
-    """The two images in one padded batch, and their ground truth."""
+def _two_stars(box):
+    """An object of two parts: a star in the left half of its box, one in the right half."""
+    x1, y1, x2, y2 = box
+    middle = (x1 + x2) / 2
+    return _star((x1, y1, middle, y2)) + _star((middle, y1, x2, y2))
+
+
+def batch(case, model, two_parts=False, dtype=np.float64):
+    """The two images in one padded batch, and their ground truth, polygons of ``dtype``."""
+    polygons_of = _two_stars if two_parts else _star
     images, samples = [], []
     for i, (boxes, labels) in enumerate(_GROUND_TRUTH):
         image = torch.from_numpy(case[f'image/{i}']).permute(2, 0, 1)
         data_sample = sample(*image.shape[1:], boxes, labels)
         masks = data_sample.gt_instances.masks
-        data_sample.gt_instances.masks = type(masks)([_star(box) for box in boxes], *image.shape[1:])
+        data_sample.gt_instances.masks = type(masks)(
+            [[part.astype(dtype) for part in polygons_of(box)] for box in boxes], *image.shape[1:]
+        )
         data_sample.ignored_instances = InstanceData(bboxes=torch.zeros(0, 4))
         images.append(image)
         samples.append(data_sample)
@@ -78,6 +92,26 @@ def match(boxes, labels, case, i):
     return nearest
 
 
-def official_masks(case, i):
-    shape = case[f'det/{i}/masks_shape']
-    return np.unpackbits(case[f'det/{i}/masks'], count=int(np.prod(shape))).reshape(shape).astype(bool)
+def official_masks(case, i, prefix=''):
+    shape = case[f'det/{i}/{prefix}masks_shape']
+    bits = np.unpackbits(case[f'det/{i}/{prefix}masks'], count=int(np.prod(shape)))
+    return bits.reshape(shape).astype(bool)
+
+
+def snap_proposals(model, case, key):
+    """Put proposals that lie within 0.01 pixel of an official one in its place.
+
+    Rounding moves them by less, which is enough to change some pixels of a mask target whose edge is on pixels.
+    """
+    loss_and_predict = model.bbox_head.loss_and_predict
+
+    def snapped(*args, **kwargs):
+        losses, proposals = loss_and_predict(*args, **kwargs)
+        for i, proposal in enumerate(proposals):
+            official = torch.from_numpy(case[f'{key}/{i}/boxes'])
+            distance, nearest = (proposal.bboxes[:, None] - official).abs().amax(dim=2).min(dim=1)
+            assert (distance < 0.01).all()
+            proposal.bboxes = official[nearest]
+        return losses, proposals
+
+    model.bbox_head.loss_and_predict = snapped

@@ -9,8 +9,8 @@ from mmdet.structures.mask import BitmapMasks, PolygonMasks
 from mmengine.structures import InstanceData
 
 from mmcentermask.models import CenterMaskIoUHead
-from mmcentermask.models.centermask_iou_head import visible_ratios
 
+HEAD = CenterMaskIoUHead(num_convs=2, in_channels=8, conv_out_channels=8, num_classes=3)
 SQUARE = [np.array([0, 0, 40, 0, 40, 40, 0, 40.0])]
 
 
@@ -25,13 +25,13 @@ def test_visible_ratio_by_hand(masks):
     boxes = np.array(
         [[0, 0, 40, 40], [0, 0, 20, 40], [-30, -30, 20, 20], [50, 50, 60, 60], [10, 10, 10.4, 10.4], [0, 0, 60, 60.0]]
     )
-    ratios = visible_ratios(boxes, np.zeros(6, int), masks)
+    ratios = HEAD.visible_ratios(boxes, np.zeros(6, int), masks)
     np.testing.assert_allclose(ratios, [1, 0.5, 0.25, 1e-10, 1e-10, 1])
 
 
 def test_parts_are_summed():
     parts = [np.array([0, 0, 10, 0, 10, 10, 0, 10.0]), np.array([20, 0, 30, 0, 30, 10, 20, 10.0])]
-    ratios = visible_ratios(
+    ratios = HEAD.visible_ratios(
         np.array([[0, 0, 10, 10.0], [0, 0, 30, 10]]), np.zeros(2, int), PolygonMasks([parts], 40, 40)
     )
     np.testing.assert_allclose(ratios, [0.5, 1])

@@ -128,25 +128,17 @@ def test_image_sizes_reach_eq_2_and_other_extractors_work(head, monkeypatch):
     assert len(other.predict(FEATS, [detections([[1, 1, 50, 50]], [0])], [sample(100, 90)])[0].masks) == 1
 
 
-def test_a_head_that_always_predicts_every_class_gives_the_same(head):
-    """FCNMaskHead is SAGMaskHead without attention, and computes the maps of all classes."""
-    ours = build_roi_head(mask_head=dict(type='SAGMaskHead', attention=None, **MASK_HEAD))
-    theirs = build_roi_head(mask_head=dict(type='FCNMaskHead', **MASK_HEAD))
-    theirs.load_state_dict(ours.state_dict(), strict=True)
+def test_the_map_of_the_own_class_is_predicted_alone(head):
     boxes, labels = [[10, 10, 60, 60], [50, 20, 120, 100], [-9, 3, 40, 50]], [2, 0, 1]
-    samples = [sample(128, 128, boxes[:2], labels[:2]), sample(128, 96)]  # within the image, to which FCNMaskHead clips
-    found = []
-    for roi_head in (ours, theirs):
-        with torch.no_grad():
-            maps, ious = roi_head.predict_maps(FEATS, [detections(boxes, labels), detections([], [])], samples)
-            out = roi_head.predict(FEATS, [detections(boxes, labels), detections([], [])], samples)
-            losses = roi_head.loss(FEATS, [InstanceData(bboxes=torch.zeros(0, 4))] * 2, samples)
-        assert [tuple(m.shape) for m in maps] == [(3, 1, 28, 28), (0, 1, 28, 28)]
-        assert [tuple(iou.shape) for iou in ious] == [(3, 3), (0, 3)]
-        assert out[0].labels.tolist() == labels
-        found.append((maps[0], ious[0], out[0].mask_scores, *losses.values(), out[0].masks))
-    for one, other in zip(found[0][:-1], found[1][:-1], strict=True):
-        torch.testing.assert_close(one, other)
-    assert (found[0][-1] != found[1][-1]).sum() <= 3 and found[0][-1].any()
-    every = theirs.forward(FEATS, [detections(boxes, labels), detections([], [])], samples)[0]
-    torch.testing.assert_close(found[0][0], every[torch.arange(3), torch.tensor(labels)][:, None])
+    samples, found = [sample(128, 128), sample(128, 96)], [detections(boxes, labels), detections([], [])]
+    with torch.no_grad():
+        maps, ious = head.predict_maps(FEATS, found, samples)
+        every = head.forward(FEATS, found, samples)[0]
+    assert [tuple(m.shape) for m in maps] == [(3, 1, 28, 28), (0, 1, 28, 28)]
+    assert [tuple(iou.shape) for iou in ious] == [(3, 3), (0, 3)]
+    torch.testing.assert_close(maps[0], every[torch.arange(3), torch.tensor(labels)][:, None])
+
+
+def test_a_mask_head_that_cannot_predict_one_class_alone_is_refused():
+    with pytest.raises(ValueError, match='not FCNMaskHead: SAGMaskHead with attention=None is FCNMaskHead'):
+        build_roi_head(mask_head=dict(type='FCNMaskHead', **MASK_HEAD))

@@ -110,7 +110,7 @@ def test_mask_losses(model, images, rois, dtype, scale, sign):
     logits, iou = values((len(labels), 3, 28, 28), dtype, scale, sign), values((len(labels),), dtype, scale, sign)
     with torch.autocast('cpu', dtype=dtype):
         found = head.mask_head.loss_and_target(logits, rois, gts, head.train_cfg)
-        selected = head._select_class(logits, labels)[:, 0]
+        selected = logits[torch.arange(len(labels)), labels]
         scored = head.mask_iou_head.loss_and_target(iou, selected, found['mask_targets'], rois, gts, head.train_cfg)
     losses = [found['loss_mask']['loss_mask'], scored['loss_mask_iou']]
     sum(losses).sum().backward()
@@ -141,7 +141,7 @@ def test_mask_branch(model, dtype, scale):
     model.zero_grad()
     with torch.autocast('cpu', dtype=dtype):
         logits = head.mask_head(x)
-        iou = head.mask_iou_head(x, head._select_class(logits, torch.zeros(4, dtype=torch.long))[:, 0])
+        iou = head.mask_iou_head(x, logits[:, 0])
     (logits.float().mean() + iou.float().mean()).backward()
     grads = [p.grad for part in (head.mask_head, head.mask_iou_head) for p in part.parameters() if p.grad is not None]
     assert logits.dtype == dtype and len(grads) > 10 and finite(logits, iou, x.grad, *grads)

@@ -10,8 +10,7 @@ from mmengine.config import ConfigDict
 from mmengine.structures import InstanceData
 from scipy.ndimage import binary_dilation, binary_erosion
 
-from mmcentermask.models import SAGMaskHead
-from mmcentermask.models.centermask_iou_head import visible_ratios
+from mmcentermask.models import CenterMaskIoUHead, SAGMaskHead
 
 HEIGHT, WIDTH = 100, 120
 ANY = np.ones((3, 3), bool)
@@ -90,7 +89,8 @@ def targets(objects, forms, transforms=()):
     sampled = ConfigDict(pos_priors=rois, pos_assigned_gt_inds=inds)
     head = SAGMaskHead(num_convs=1, in_channels=8, conv_out_channels=8)
     mask_targets = head.get_targets([sampled], [InstanceData(masks=masks)], ConfigDict(mask_size=28))
-    return mask_targets.numpy().astype(bool), visible_ratios(rois.numpy(), inds.numpy(), masks), masks
+    ratios = CenterMaskIoUHead(num_convs=2, in_channels=8, conv_out_channels=8).visible_ratios
+    return mask_targets.numpy().astype(bool), ratios(rois.numpy(), inds.numpy(), masks), masks
 
 
 def assert_same_but_for_the_outline(found, expected):

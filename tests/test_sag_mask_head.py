@@ -107,20 +107,6 @@ def test_channel_attention_of_another_width_is_refused():
 
 
 @pytest.mark.parametrize(
-    'name, loss',
-    [
-        ('loss_mask', dict(type='GIoULoss')),
-        ('loss_mask', dict(type='DiceLoss')),  # takes one map an object
-        ('loss_mask', dict(type='CrossEntropyLoss')),  # softmax over classes
-        ('loss_dice', dict(type='L1Loss')),
-    ],
-)
-def test_mask_losses_of_the_wrong_kind_are_refused(name, loss):
-    with pytest.raises(ValueError, match=f'SAGMaskHead: {loss["type"]} cannot be {name}'):
-        head_with(**{name: loss})
-
-
-@pytest.mark.parametrize(
     'kwargs',
     [
         {},

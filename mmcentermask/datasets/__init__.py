@@ -1,5 +1,6 @@
 """Reading images and annotations, and a drawn data set to try training on."""
 
+from .legacy_transforms import FilterLegacyBoxes, LegacyRandomFlip, LegacyResize
 from .load_annotations import LoadInstanceAnnotations
 from .load_image import LoadTrainingImage
 from .shapes import CLASSES, DEFAULT, HARD, PALETTE, Difficulty, Instance, draw
@@ -8,10 +9,13 @@ from .shapes_coco import decode, make_shapes, segmentation
 __all__ = [
     'CLASSES',
     'DEFAULT',
+    'FilterLegacyBoxes',
     'HARD',
     'PALETTE',
     'Difficulty',
     'Instance',
+    'LegacyRandomFlip',
+    'LegacyResize',
     'LoadInstanceAnnotations',
     'LoadTrainingImage',
     'decode',

@@ -35,15 +35,11 @@ def paste_legacy(
     codes = []
     for i, (x1, y1, x2, y2) in enumerate(corners):
         crop_size = max(y2 - y1 + 1, 1), max(x2 - x1 + 1, 1)
-        mask = (
-            F.interpolate(padded[None, None, i], size=crop_size, mode='bilinear', align_corners=False)[0, 0] > threshold
-        )
+        resized = F.interpolate(padded[None, None, i], size=crop_size, mode='bilinear', align_corners=False)
         left, top = max(x1, 0), max(y1, 0)
-        crop = (
-            mask[top - y1 : height - y1, left - x1 : width - x1].numpy() if left < width and top < height else mask[:0]
-        )
+        crop = (resized[0, 0] > threshold).numpy()[top - y1 : max(height - y1, 0), left - x1 : max(width - x1, 0)]
         if dense is None:
-            codes.append(encode_crop(np.asarray(crop), left, top, height, width))
+            codes.append(encode_crop(crop, left, top, height, width))
         elif crop.size:
             dense[i, top : top + crop.shape[0], left : left + crop.shape[1]] = crop
     return codes if dense is None else torch.from_numpy(dense).to(boxes.device)
