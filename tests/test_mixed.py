@@ -4,6 +4,7 @@ import functools
 import importlib.util
 
 import pytest
+import tolerances
 import torch
 from mmdet.models.dense_heads import FCOSHead
 from mmdet.registry import MODELS
@@ -69,7 +70,9 @@ def proposals_and_boxes(head):
 
 def same(proposals, boxes):
     return all(
-        len(a) == len(b) and torch.allclose(a.bboxes, b.bboxes, atol=1e-3) and torch.allclose(a.scores, b.scores)
+        len(a) == len(b)
+        and torch.allclose(a.bboxes, b.bboxes, rtol=0, atol=tolerances.BOXES)
+        and torch.allclose(a.scores, b.scores, rtol=0, atol=tolerances.SCORES)
         for a, b in zip(proposals, boxes)
     )
 
@@ -81,8 +84,8 @@ def test_proposals_in_training_are_the_boxes_of_evaluation(kind):
     for a, b in zip(proposals, boxes):
         assert len(a) >= 5 and len(a.labels.unique()) > 1
         assert a.bboxes.std(dim=0).min() > 1
-        torch.testing.assert_close(a.bboxes, b.bboxes)
-        torch.testing.assert_close(a.scores, b.scores)
+        torch.testing.assert_close(a.bboxes, b.bboxes, rtol=0, atol=tolerances.BOXES)
+        torch.testing.assert_close(a.scores, b.scores, rtol=0, atol=tolerances.SCORES)
         assert torch.equal(a.labels, b.labels)
 
 
