@@ -3,6 +3,7 @@
 #   PYTHON=python3.12 the interpreter that the environment is made with (3.10 to 3.13)
 #   VENV=folder       another place for the environment
 #   JOBS=4            test processes, of one thread each (2 by default)
+#   ISA=AVX2          instruction set of `make test-kernels`: SSE41 (the default), AVX2, AVX512_CORE
 #   PYTEST_ARGS=...   more options of pytest
 
 PYTHON ?= python3
@@ -10,14 +11,17 @@ STACK ?= onedl
 VENV ?= $(if $(filter openmmlab,$(STACK)),.venv-openmmlab,.venv)
 BIN := $(abspath $(VENV))/bin
 JOBS ?= 2
+THREADS ?= 1
+ISA ?= SSE41
+NUMERIC = centermask centermask_head centermask_roi_head centermask_tta equality masks prepared_model timm
 # one file stays in one process: what its tests share is made once
-PYTEST = OMP_NUM_THREADS=1 PYTHONPATH='$(abspath $(VENV))/metrics'"$${PYTHONPATH:+:$$PYTHONPATH}" $(BIN)/python -m pytest -q -n $(JOBS) --dist loadfile $(PYTEST_ARGS)
+PYTEST = OMP_NUM_THREADS=$(THREADS) PYTHONPATH='$(abspath $(VENV))/metrics'"$${PYTHONPATH:+:$$PYTHONPATH}" $(BIN)/python -m pytest -q -n $(JOBS) --dist loadfile $(PYTEST_ARGS)
 
 .DEFAULT_GOAL := help
-.PHONY: help env timm metrics demo test test-slow lint format clean
+.PHONY: help env timm metrics demo test test-slow test-kernels lint format clean
 
 help: ## this list
-	@sed -n 's/^\([a-z-]*\):[^#]*## \(.*\)/  make \1\t\2/p' Makefile | expand -t 18
+	@sed -n 's/^\([a-z-]*\):[^#]*## \(.*\)/  make \1\t\2/p' Makefile | expand -t 21
 
 env: ## make the environment, mend it, or find that it is whole
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 10))' 2>/dev/null || { \
@@ -42,6 +46,12 @@ test: env timm metrics ## the tests, without the slow ones
 
 test-slow: env timm metrics ## the slow tests
 	$(PYTEST) -m slow
+
+# what compares float32 results, with other kernels of oneDNN and torch and with two threads, which round otherwise
+test-kernels: JOBS = 1
+test-kernels: THREADS = 2
+test-kernels: env timm ## the numeric tests with an older processor's kernels
+	ONEDNN_MAX_CPU_ISA=$(ISA) ATEN_CPU_CAPABILITY=$(if $(filter SSE41,$(ISA)),default,avx2) $(PYTEST) -m 'not slow' $(addprefix tests/test_,$(addsuffix .py,$(NUMERIC)))
 
 lint: env ## check style and format
 	$(BIN)/ruff check .

@@ -1,5 +1,6 @@
-"""What the model tests share: a small CenterMask and ground truth for it."""
+"""What the model tests share: a small CenterMask and ground truth for it, and the names of the published configs."""
 
+import re
 from pathlib import Path
 
 import numpy as np
@@ -18,6 +19,11 @@ ROOT = Path(__file__).parents[1]
 CONFIGS = ROOT / 'configs' / 'centermask'
 
 register_all_modules()
+
+
+def published(folder=CONFIGS):
+    """Sorted names of the configs that the folder's README.md links; other files there are a user's own."""
+    return sorted(set(re.findall(r'\]\(([\w-]+)\.py\)', (folder / 'README.md').read_text())))
 
 
 def small_config(num_classes=3):

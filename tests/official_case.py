@@ -76,11 +76,11 @@ def batch(case, model, two_parts=False, dtype=np.float64):
     return data['inputs'], data['data_samples']
 
 
-def relative(ours, theirs):
-    """Largest difference in units of the largest value."""
+def relative(ours, theirs, whole=None):
+    """Largest difference in units of the largest value, of the whole map where ``ours`` is a sample of it."""
     ours, theirs = np.asarray(ours, np.float64), np.asarray(theirs, np.float64)
     assert ours.shape == theirs.shape
-    return np.abs(ours - theirs).max() / np.abs(theirs).max()
+    return np.abs(ours - theirs).max() / np.abs(theirs if whole is None else np.asarray(whole, np.float64)).max()
 
 
 def match(boxes, labels, case, i):

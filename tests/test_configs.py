@@ -14,12 +14,12 @@ import torch
 from mmdet.registry import DATASETS, MODELS, TRANSFORMS
 from mmengine.config import Config
 
-from conftest import CONFIGS, ROOT
+from conftest import CONFIGS, ROOT, published
 from mmcentermask.apis.dataset_check import leaves
 
 # sums over the shapes of the official checkpoints, norms counted, running statistics not
 PARAMETERS = json.loads((ROOT / 'tests/data/parameter_counts.json').read_text())
-ALL = sorted(path.stem for path in CONFIGS.glob('*.py'))
+ALL = published()
 
 
 @functools.cache

@@ -5,7 +5,8 @@ import warnings
 import pytest
 import torch
 from official_case import batch, build_model, known_answers
-from test_prepared_model import LITE, assert_equal, detections
+from test_prepared_model import LITE, detections
+from tolerances import WINOGRAD_BOXES, assert_same_detections
 
 from conftest import sample
 from mmcentermask import prepare_for_inference
@@ -53,7 +54,7 @@ def test_predictions_equal_those_of_the_cpu(name, prepare):
     model = prepare_for_inference(model) if prepare else model
     for ours, theirs in zip(detections(model, inputs, samples), plain, strict=True):
         assert ours.bboxes.device.type == GPU
-        assert_equal(ours.cpu(), theirs)
+        assert_same_detections(ours.cpu(), theirs, boxes=WINOGRAD_BOXES)  # cuDNN may choose Winograd's way, too
 
 
 @pytest.mark.parametrize('name', CASES)

@@ -2,9 +2,9 @@
 
 import functools
 import importlib.util
-import re
 
 import pytest
+import tolerances
 import torch
 from mmdet.models.dense_heads import FCOSHead
 from mmdet.registry import MODELS
@@ -13,10 +13,10 @@ from mmengine.config import Config
 from mmengine.optim import build_optim_wrapper
 from shrink import NUM_CLASSES, shrink
 
-from conftest import ROOT, build, sample, small_config
+from conftest import ROOT, build, published, sample, small_config
 
 MIXED = ROOT / 'configs' / 'mixed'
-NAMES = sorted(path.stem for path in MIXED.glob('*.py'))
+NAMES = published(MIXED)
 BOXES, LABELS = [[10, 12, 60, 70], [40, 30, 94, 78], [5, 60, 25, 78]], [0, 1, 2]
 WITHOUT_MASKS = ('faster-rcnn', 'retinanet', 'atss')  # mmdet's models that find boxes only
 
@@ -49,11 +49,6 @@ def test_builds_with_the_parameters_that_the_readme_gives(name):
     assert row(name)[2] == f'{sum(p.numel() for p in model.parameters()) / 1e6:.1f} M'
 
 
-def test_the_readme_has_no_row_too_many():
-    files = re.findall(r'\]\(([^)]*)\.py\)', (MIXED / 'README.md').read_text())
-    assert sorted(files) == NAMES
-
-
 # -- proposals in training are boxes in evaluation
 
 
@@ -75,7 +70,9 @@ def proposals_and_boxes(head):
 
 def same(proposals, boxes):
     return all(
-        len(a) == len(b) and torch.allclose(a.bboxes, b.bboxes, atol=1e-3) and torch.allclose(a.scores, b.scores)
+        len(a) == len(b)
+        and torch.allclose(a.bboxes, b.bboxes, rtol=0, atol=tolerances.BOXES)
+        and torch.allclose(a.scores, b.scores, rtol=0, atol=tolerances.SCORES)
         for a, b in zip(proposals, boxes)
     )
 
@@ -87,8 +84,8 @@ def test_proposals_in_training_are_the_boxes_of_evaluation(kind):
     for a, b in zip(proposals, boxes):
         assert len(a) >= 5 and len(a.labels.unique()) > 1
         assert a.bboxes.std(dim=0).min() > 1
-        torch.testing.assert_close(a.bboxes, b.bboxes)
-        torch.testing.assert_close(a.scores, b.scores)
+        torch.testing.assert_close(a.bboxes, b.bboxes, rtol=0, atol=tolerances.BOXES)
+        torch.testing.assert_close(a.scores, b.scores, rtol=0, atol=tolerances.SCORES)
         assert torch.equal(a.labels, b.labels)
 
 

@@ -92,12 +92,12 @@ def test_attention_none_channel_both():
     with torch.no_grad():
         feats = plain.convs[0](x)
         expected = plain.conv_logits(plain.upsample(spatial(channel(feats))).relu())
-        assert torch.equal(both(x), expected)
+        torch.testing.assert_close(both(x), expected)
         # channel attention at weight 0 and bias 3 is exactly 1; spatial attention at weight 0 is one half
         channel.fc.weight.zero_()
         channel.fc.bias.fill_(3)
         spatial.conv.weight.zero_()
-        assert torch.equal(both(x), plain.conv_logits(plain.upsample(feats / 2).relu()))
+        torch.testing.assert_close(both(x), plain.conv_logits(plain.upsample(feats / 2).relu()))
     assert not [name for name in plain.state_dict() if 'attention' in name]
 
 
