@@ -176,9 +176,8 @@ def reachable(url: str) -> bool:
 def install_mmcv(python: Path, stack: str, gpu: tuple[str, str] | None, nvcc: str | None) -> tuple[str, str]:
     """Install mmcv with compiled ops, from a wheel that fits, else from source; return the device and the note."""
     mmcv, pip = STACKS[stack][0], (python, '-m', 'pip')
-    version, cuda = output_of(python, '-c', 'import torch; print(torch.__version__, torch.version.cuda or "")').split(
-        ' '
-    )
+    versions = output_of(python, '-c', 'import torch; print(torch.__version__, torch.version.cuda or "")') or ''
+    version, _, cuda = versions.partition(' ')
     kind, note = choose_ops(gpu, nvcc, cuda or None, stack)
     key = f'torch{version}-{sys.implementation.cache_tag}-{gpu[0] if kind == "build" else "cpu"}'
     house = ROOT / 'build' / 'wheels' / key
