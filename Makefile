@@ -23,7 +23,7 @@ PYTEST = OMP_NUM_THREADS=$(THREADS) PYTHONPATH='$(abspath $(VENV))/metrics'"$${P
 help: ## this list
 	@sed -n 's/^\([a-z-]*\):[^#]*## \(.*\)/  make \1\t\2/p' Makefile | expand -t 21
 
-env: ## make the environment, mend it, or find that it is whole
+env: ## make the environment, finish an interrupted one, or find that it is whole
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 10))' 2>/dev/null || { \
 		echo 'mmcentermask needs Python 3.10 to 3.13, which "$(PYTHON)" is not: name another one, as in "make demo PYTHON=python3.12".' >&2; exit 2; }
 	@$(PYTHON) tools/make_env.py --stack '$(STACK)' --venv '$(VENV)'
@@ -62,5 +62,5 @@ format: env ## mend style and format where a tool can
 	$(BIN)/ruff format .
 
 clean: ## remove what builds and tests left; the environments and results stay
-	rm -rf build/lib build/bdist.* dist .pytest_cache .ruff_cache .env-logs
+	rm -rf build/lib build/bdist.* dist .pytest_cache .ruff_cache
 	find . -name __pycache__ -type d -not -path './.venv*' -prune -exec rm -rf {} +

@@ -7,10 +7,6 @@ import argparse
 import sys
 from pathlib import Path
 
-from mmengine.device import get_device
-
-from mmcentermask import apis
-
 
 def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
     """Read the command line."""
@@ -19,7 +15,7 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
     parser.add_argument('config', help='config file')
     parser.add_argument('--weights', metavar='FILE', required=True, help='checkpoint of this config')
     parser.add_argument('--out-dir', default='outputs', help='folder to write to (default: %(default)s)')
-    parser.add_argument('--device', default=get_device(), help='where to predict (default here: %(default)s)')
+    parser.add_argument('--device', help='where to predict (default: the GPU, else the CPU)')
     parser.add_argument('--pred-score-thr', type=float, default=0.3, help='least score to draw (default: %(default)s)')
     parser.add_argument('--batch-size', type=int, default=1, help='pictures at a time (default: %(default)s)')
     return parser.parse_args(argv)
@@ -27,6 +23,8 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
 
 def predict(args: argparse.Namespace) -> None:
     """Predict, draw and write as the command line says."""
+    from mmcentermask import apis
+
     inferencer = apis.CenterMaskInferencer(args.config, args.weights, device=args.device)
     results = inferencer(
         args.inputs,
@@ -45,7 +43,10 @@ def predict(args: argparse.Namespace) -> None:
 
 def main(argv: list[str] | None = None) -> int:
     """Run the command; return 0, or 1 after one sentence on what is wrong with its input."""
-    return apis.report_input_errors(predict, parse_args(argv))
+    args = parse_args(argv)  # before the imports, which take seconds
+    from mmcentermask import apis
+
+    return apis.report_input_errors(predict, args)
 
 
 if __name__ == '__main__':

@@ -11,13 +11,6 @@ import sys
 import warnings
 from pathlib import Path
 
-from mmdet.apis import init_detector
-from mmengine.config import DictAction
-
-from mmcentermask import apis
-from mmcentermask.analysis import hardware, versions
-from mmcentermask.visualization import RunLog, draw_curves, draw_predictions, read_run_log
-
 COLUMNS = ('AP', 'AP50', 'AP75', 'APs', 'APm', 'APl')
 
 
@@ -35,7 +28,7 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
     parser.add_argument(
         '--cfg-options',
         nargs='+',
-        action=DictAction,
+        action='extend',
         metavar='KEY=VALUE',
         help='parts of the config to override, as in training',
     )
@@ -45,6 +38,8 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
 
 def check_args(args: argparse.Namespace) -> None:
     """Raise InputError if a path is not there or a number is out of range; the config is checked by load_config."""
+    from mmcentermask import apis
+
     if not Path(args.work_dir).is_dir():
         raise apis.MissingFileError(f'there is no folder {args.work_dir}: give the work_dir of the run.')
     apis.check_least(args, images=1, scale=1)
@@ -59,7 +54,7 @@ def ap_table(scores: dict) -> str:
     return '\n'.join(rows)
 
 
-def summary(args: argparse.Namespace, log: RunLog, parameters: int, number: int) -> str:
+def summary(args: argparse.Namespace, log, parameters: int, number: int) -> str:
     """The page, as Markdown.
 
     Args:
@@ -68,6 +63,8 @@ def summary(args: argparse.Namespace, log: RunLog, parameters: int, number: int)
         parameters: Number of the model's parameters.
         number: Number of held-out images.
     """
+    from mmcentermask.analysis import hardware, versions
+
     first, last = log.train[0], log.train[-1]
     if log.val:
         table = ap_table(log.val[-1])
@@ -105,6 +102,11 @@ regions are not.
 
 def report(args: argparse.Namespace) -> None:
     """Make everything first, then write it."""
+    from mmdet.apis import init_detector
+
+    from mmcentermask import apis
+    from mmcentermask.visualization import draw_curves, draw_predictions, read_run_log
+
     check_args(args)
     cfg = apis.load_config(args.config, args.cfg_options, args.work_dir)
     log = read_run_log(args.work_dir)
@@ -125,7 +127,10 @@ def report(args: argparse.Namespace) -> None:
 
 def main(argv: list[str] | None = None) -> int:
     """Run the command; return 0, or 1 after one sentence on what is wrong with its input."""
-    return apis.report_input_errors(report, parse_args(argv))
+    args = parse_args(argv)  # before the imports, which take seconds
+    from mmcentermask import apis
+
+    return apis.report_input_errors(report, args)
 
 
 if __name__ == '__main__':

@@ -1,19 +1,33 @@
 """CenterMask, CenterMask-Lite and CenterMask2 for MMDetection 3.x."""
 
 import sys
+import warnings
 
+from .dependencies import import_dependencies
 from .version import __version__
 
-# `python -m mmcentermask.doctor` imports this first, and must run where nothing else does
-if sys.argv[:1] != ['-m'] or 'mmcentermask.doctor' not in sys.orig_argv:
-    from .dependencies import check_dependencies
+__all__ = ['__version__', 'prepare_for_inference']
 
-    check_dependencies()
-
+# Whoever has mmengine loaded, a config's custom_imports above all, expects the classes to be registered now, or to hear
+# why not. Elsewhere a broken dependency raises at the first use, so that `python -m mmcentermask.doctor` starts.
+_raise_now = 'mmengine' in sys.modules
+_error = None
+try:
+    import_dependencies()
+except ImportError as error:
+    if _raise_now:
+        raise
+    _error = error
+    warnings.warn(str(error), stacklevel=2)
+else:
     from . import datasets, engine, evaluation, models, visualization  # noqa: F401 - registers the classes
     from .checkpoints.safe_loading import make_loading_safe
     from .inference import prepare_for_inference
 
     make_loading_safe()
 
-__all__ = ['__version__', 'prepare_for_inference']
+
+def __getattr__(name: str):
+    if _error is not None and not name.startswith('__'):
+        raise ImportError(str(_error)) from _error
+    raise AttributeError(f'module {__name__!r} has no attribute {name!r}')

@@ -1,22 +1,17 @@
-"""Checks, when the package is imported, that the OpenMMLab libraries below it are there and fit."""
+"""Checks, when the package is imported, that the libraries below it are there and fit, and imports them quietly."""
 
+import contextlib
 import importlib
 import importlib.util
+import io
 import re
+import sys
 import warnings
 from importlib import metadata
 
 from mmcentermask.version import TESTED
 
-__all__ = [
-    'MEND',
-    'check_compiled_ops',
-    'check_dependencies',
-    'check_pkg_resources',
-    'check_version',
-    'installed',
-    'parse_version',
-]
+__all__ = ['ENV_HINT', 'check_compiled_ops', 'check_version', 'import_dependencies', 'installed', 'ops_command']
 
 # Import name -> the distributions that bring it: the maintained line first, then OpenMMLab's, then its lite variant.
 _DISTRIBUTIONS = {
@@ -24,21 +19,29 @@ _DISTRIBUTIONS = {
     'mmengine': ('onedl-mmengine', 'mmengine', 'mmengine-lite'),
     'mmdet': ('onedl-mmdetection', 'mmdet'),
 }
-MEND = (
-    'run `make env` in the checkout of mmcentermask, or, with torch installed, '
-    "`MMCV_WITH_OPS=1 pip install --no-build-isolation '.[onedl]'` there (`.[openmmlab]` for OpenMMLab's packages)"
+ENV_HINT = (
+    'run `make env` in a checkout of mmcentermask, or in an environment with torch '
+    "`pip install '.[onedl]'` there (`.[openmmlab]` for OpenMMLab's packages)"
 )
+# onedl-mmdetection prints this twice at import, on level DEBUG, which mmengine's print_log leaves out of account
+_ONEDL_NOISE = 'Could not import OneDL. Skipping OneDL datasets.\n'
+
+
+def ops_command() -> str:
+    """Return the command that compiles mmcv with its ops, of the line that is installed.
+
+    Without the last options pip takes a wheel without ops from its cache, or keeps the one that is installed.
+    """
+    name, version = ('onedl-mmcv', '2.3.6') if 'onedl-mmcv' in installed('mmcv') else ('mmcv', '2.1.0')
+    uninstall = 'pip uninstall -y mmcv-lite && ' if 'mmcv-lite' in installed('mmcv') else ''
+    return (
+        f"{uninstall}pip install 'setuptools<81' wheel ninja && MMCV_WITH_OPS=1 CFLAGS='-g0 -O2' pip install "
+        f'--no-build-isolation --no-deps --force-reinstall --no-cache-dir --no-binary {name} {name}=={version}'
+    )
 
 
 def parse_version(version: str) -> tuple[int, ...]:
-    """Return the leading numbers of a version, which is all that ranges here compare.
-
-    Args:
-        version (str): Such as ``'2.1.0rc1+cpu'``.
-
-    Returns:
-        tuple[int, ...]: Such as ``(2, 1, 0)``.
-    """
+    """Return the leading numbers of a version: ``parse_version('2.1.0rc1+cpu')`` is ``(2, 1, 0)``."""
     return tuple(int(part) for part in re.match(r'\d+(?:\.\d+)*', version).group().split('.'))
 
 
@@ -53,10 +56,8 @@ def installed(module: str) -> dict[str, str]:
     """
     found = {}
     for name in _DISTRIBUTIONS[module]:
-        try:
+        with contextlib.suppress(metadata.PackageNotFoundError):
             found[name] = metadata.version(name)
-        except metadata.PackageNotFoundError:
-            continue
     return found
 
 
@@ -73,12 +74,12 @@ def check_version(module: str) -> None:
     found = installed(module)
     if not found:
         if importlib.util.find_spec(module) is None:
-            raise ImportError(f'mmcentermask needs {module}, which is not installed: {MEND}.')
+            raise ImportError(f'mmcentermask needs {module}, which is not installed: {ENV_HINT}.')
         return  # on the path without metadata, a vendored copy say: nothing to compare
     if len(found) > 1:
         raise ImportError(
             f"{' and '.join(found)} are both installed and overwrite each other's files: "
-            f'uninstall both with `pip uninstall -y {" ".join(found)}`, then {MEND}.'
+            f'uninstall both with `pip uninstall -y {" ".join(found)}`, then {ENV_HINT}.'
         )
     ((name, version),) = found.items()
     if parse_version(version) < parse_version(oldest):
@@ -94,31 +95,6 @@ def check_version(module: str) -> None:
         )
 
 
-def check_compiled_ops() -> None:
-    """Check that mmcv has its compiled ops (RoIAlign, NMS) and that they load with this torch.
-
-    Raises:
-        ImportError: If not.
-    """
-    try:
-        importlib.import_module('mmcv.ops')
-    except ModuleNotFoundError as error:
-        if error.name != 'mmcv._ext':
-            raise
-        raise ImportError(
-            'The installed mmcv has no compiled ops (it is mmcv-lite, or was built without torch): uninstall it '
-            f'with `pip uninstall -y {" ".join(installed("mmcv")) or "mmcv"}`, then {MEND}.'
-        ) from error
-    except (ImportError, OSError) as error:
-        if '_ext' not in str(error) and 'undefined symbol' not in str(error):
-            raise
-        raise ImportError(
-            'The compiled ops of mmcv do not load, because they were built for another torch: run `make env` in a '
-            'checkout of mmcentermask, or build them anew with `MMCV_WITH_OPS=1 pip install --force-reinstall '
-            f'--no-deps --no-build-isolation --no-cache-dir --no-binary :all: {"".join(list(installed("mmcv"))[:1])}`.'
-        ) from error
-
-
 def check_pkg_resources() -> None:
     """Check that there is pkg_resources where mmengine is the one that needs it.
 
@@ -131,19 +107,61 @@ def check_pkg_resources() -> None:
         )
 
 
-def check_dependencies() -> None:
-    """Check mmcv, mmengine and mmdet before anything of them is used.
+def check_compiled_ops() -> None:
+    """Check that mmcv has its compiled ops (RoIAlign, NMS) and that they load with this torch.
+
+    Raises:
+        ImportError: If not.
+    """
+    try:
+        importlib.import_module('mmcv.ops')
+    except ModuleNotFoundError as error:
+        if error.name != 'mmcv._ext':
+            raise
+        raise ImportError(
+            'The installed mmcv has no compiled ops (it is mmcv-lite, or was built without torch): run `make env` in a '
+            f'checkout of mmcentermask, or compile them with `{ops_command()}`.'
+        ) from error
+    except (ImportError, OSError) as error:
+        if '_ext' not in str(error) and 'undefined symbol' not in str(error):
+            raise
+        raise ImportError(
+            'The compiled ops of mmcv do not load, because they were built for another torch: run `make env` in a '
+            f'checkout of mmcentermask, or compile them anew with `{ops_command()}`.'
+        ) from error
+
+
+def import_dependencies() -> None:
+    """Import torch, mmcv, mmengine and mmdet, without the words that mmdet says on parts nothing here uses.
 
     Versions newer than the tested ones (``mmcentermask.version.TESTED``) only give a warning.
 
     Raises:
-        ImportError: If torch or one of them is missing, installed from both lines at once or older than
-            the tested range; if mmcv has no compiled ops or they do not load with the installed torch; or if
-            OpenMMLab's mmengine lacks ``pkg_resources``. The message is one sentence that says what to run.
+        ImportError: If one of them is missing, installed from both lines at once, older than the tested range or does
+            not load. The message is one sentence that says what to run.
     """
     if importlib.util.find_spec('torch') is None:
-        raise ImportError(f'mmcentermask needs torch, which is not installed: run `pip install torch`, then {MEND}.')
+        raise ImportError(
+            f'mmcentermask needs torch, which is not installed: run `pip install torch`, then {ENV_HINT}.'
+        )
     for module in TESTED:
         check_version(module)
     check_pkg_resources()
-    check_compiled_ops()
+    warnings.filterwarnings('ignore', message='faster_coco_eval is not installed')
+    printed = io.StringIO()
+    try:
+        with contextlib.redirect_stdout(printed):
+            importlib.import_module('torch')
+            check_compiled_ops()
+            importlib.import_module('mmdet.datasets')
+            importlib.import_module('mmdet.evaluation')
+    except Exception as error:  # built for another numpy or torch, libraries of the system missing, versions refused
+        if isinstance(error, ImportError) and '`' in str(error):
+            raise
+        reason = next((line.strip() for line in str(error).splitlines() if line.strip()), '')
+        raise ImportError(
+            f'A library that mmcentermask needs does not load ({type(error).__name__}: {reason}): '
+            '`python -m mmcentermask.doctor` says which, and what helps.'
+        ) from error
+    finally:
+        sys.stdout.write(printed.getvalue().replace(_ONEDL_NOISE, ''))

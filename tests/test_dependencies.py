@@ -1,6 +1,8 @@
 """What `import mmcentermask` says when the libraries below it are missing or do not fit."""
 
 import importlib
+import subprocess
+import sys
 import warnings
 from importlib import metadata
 
@@ -34,7 +36,7 @@ def pretend(monkeypatch):
 
 def _refusal():
     with pytest.raises(ImportError) as caught:
-        dependencies.check_dependencies()
+        dependencies.import_dependencies()
     message = str(caught.value)
     assert '\n' not in message
     assert '`' in message, f'no command to run in: {message}'
@@ -46,13 +48,13 @@ def test_both_tested_lines_pass_without_a_word(pretend, versions):
     pretend(versions)
     with warnings.catch_warnings():
         warnings.simplefilter('error')
-        dependencies.check_dependencies()
+        dependencies.import_dependencies()
 
 
 def test_real_environment_passes():
     with warnings.catch_warnings():
         warnings.simplefilter('error')
-        dependencies.check_dependencies()
+        dependencies.import_dependencies()
 
 
 @pytest.mark.parametrize('module', ['torch', *TESTED])
@@ -74,7 +76,22 @@ def test_too_old(pretend, name, version):
 def test_newer_than_tested_only_warns(pretend):
     pretend({**NEWEST, 'onedl-mmdetection': '3.10.0'})
     with pytest.warns(UserWarning, match='onedl-mmdetection 3.10.0 is newer than 3.5.1'):
-        dependencies.check_dependencies()
+        dependencies.import_dependencies()
+
+
+def test_import_is_quiet_of_what_nothing_here_uses():
+    """Of the OneDL data sets and faster_coco_eval; what else is said is heard."""
+    program = 'import mmcentermask, warnings; warnings.warn("heard"); print("said")'
+    done = subprocess.run([sys.executable, '-c', program], capture_output=True, text=True, check=True)
+    assert done.stdout == 'said\n'
+    assert 'faster_coco_eval' not in done.stderr and 'UserWarning: heard' in done.stderr
+
+
+def test_what_else_is_printed_at_import_stays(pretend, monkeypatch, capsys):
+    pretend(NEWEST)
+    monkeypatch.setattr(importlib, 'import_module', lambda name: print(f'{dependencies._ONEDL_NOISE}{name} speaks'))
+    dependencies.import_dependencies()
+    assert capsys.readouterr().out == 'torch speaks\nmmdet.datasets speaks\nmmdet.evaluation speaks\n'
 
 
 def test_both_lines_at_once(pretend):
@@ -86,7 +103,7 @@ def test_openmmlab_line_needs_pkg_resources(pretend):
     pretend(OLDEST, missing_modules=['pkg_resources'])
     assert "pip install 'setuptools<81'" in _refusal()
     pretend(NEWEST, missing_modules=['pkg_resources'])
-    dependencies.check_dependencies()
+    dependencies.import_dependencies()
 
 
 @pytest.mark.parametrize(
@@ -105,10 +122,29 @@ def test_compiled_ops(monkeypatch, error, says):
         dependencies.check_compiled_ops()
 
 
-def test_unrelated_import_errors_keep_their_own_words(monkeypatch):
-    def fail(name):
-        raise ImportError('libGL.so.1: cannot open shared object file')
+@pytest.mark.parametrize(
+    ('versions', 'begin', 'end'),
+    [
+        ({'onedl-mmcv': '2.3.6'}, 'pip install', '--no-binary onedl-mmcv onedl-mmcv==2.3.6'),
+        ({'mmcv': '2.1.0'}, 'pip install', '--no-binary mmcv mmcv==2.1.0'),
+        ({'mmcv-lite': '2.1.0'}, 'pip uninstall -y mmcv-lite && pip install', '--no-binary mmcv mmcv==2.1.0'),
+    ],
+)
+def test_the_command_for_the_ops_takes_no_wheel_without_them(versions, begin, end, pretend):
+    """Neither from pip's cache nor the one that is installed, and leaves torch and numpy alone."""
+    pretend(versions)
+    command = dependencies.ops_command()
+    assert command.startswith(begin) and command.endswith(end)
+    for option in ('--no-cache-dir', '--force-reinstall', '--no-build-isolation', '--no-deps', 'MMCV_WITH_OPS=1'):
+        assert option in command
 
+
+@pytest.mark.parametrize('error', [ImportError('libGL.so.1: cannot open'), OSError('bad'), AssertionError('MMCV==3')])
+def test_other_errors_lead_to_the_doctor(pretend, monkeypatch, error):
+    def fail(name):
+        raise error
+
+    pretend(NEWEST)
     monkeypatch.setattr(importlib, 'import_module', fail)
-    with pytest.raises(ImportError, match=r'^libGL'):
-        dependencies.check_compiled_ops()
+    message = _refusal()
+    assert str(error) in message and 'mmcentermask.doctor' in message

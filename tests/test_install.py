@@ -4,6 +4,7 @@ import json
 import os
 import re
 import runpy
+import shutil
 import subprocess
 import sys
 import zipfile
@@ -15,9 +16,7 @@ from packaging.requirements import Requirement
 ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT / 'tools'))
 
-from environment import health, stacks  # noqa: E402
-from environment.gpu_plan import plan_ops  # noqa: E402
-from environment.steps import StepFailed, run_step  # noqa: E402
+import make_env  # noqa: E402
 
 from mmcentermask.version import TESTED, __version__  # noqa: E402
 
@@ -84,17 +83,17 @@ def test_hard_requirements_leave_the_choice_of_the_line_open(setup_arguments):
         assert wanted <= {Requirement(line).name for line in extras[extra]}
 
 
-@pytest.mark.parametrize('stack', stacks.STACKS)
+@pytest.mark.parametrize('stack', make_env.STACKS)
 def test_pinned_versions_lie_in_the_declared_and_the_tested_ranges(stack, setup_arguments):
     ranges = {Requirement(line).name: Requirement(line).specifier for line in setup_arguments['extras_require'][stack]}
-    pins = [stacks.STACKS[stack]['mmcv'], *stacks.STACKS[stack]['others']]
+    pins = make_env.STACKS[stack]
     assert len(pins) == 3
     end = 1 if stack == 'onedl' else 0  # the maintained line is the newest tested, OpenMMLab's the oldest
     for pin, module in zip(pins, ('mmcv', 'mmengine', 'mmdet'), strict=True):
         name, version = pin.split('==')
         assert version in ranges[name]
         assert version == TESTED[module][end]
-    assert stacks.TORCH.split('==')[1] in next(
+    assert make_env.TORCH.split('==')[1] in next(
         Requirement(line).specifier for line in setup_arguments['install_requires'] if line.startswith('torch')
     )
 
@@ -147,116 +146,167 @@ def test_redirects_do_not_hide_the_package_and_run_the_tool(built, tmp_path):
     assert done.returncode == 0 and '--stack' in done.stdout
 
 
+GPU = ('9.0', '13.0')
+
+
 @pytest.mark.parametrize(
     ('gpu', 'nvcc', 'torch_cuda', 'stack', 'kind', 'says'),
     [
         (None, None, None, 'onedl', 'cpu', None),
-        (None, '13.0', None, 'onedl', 'cpu', None),  # a compiler is no GPU
-        (None, '13.0', '13.0', 'onedl', 'cpu', None),
-        ('9.0', '13.0', '13.0', 'onedl', 'build', None),
-        ('9.0', '13.1', '13.0', 'openmmlab', 'build', None),
-        ('9.0', None, '13.0', 'onedl', 'prebuilt', None),
-        ('9.0', '12.4', '13.0', 'onedl', 'prebuilt', None),  # torch refuses a compiler of another major version
-        ('9.0', None, '13.0', 'openmmlab', 'cpu', 'there is no nvcc: install the CUDA toolkit 13.0'),
-        ('9.0', '12.4', '13.0', 'openmmlab', 'cpu', 'nvcc 12.4 does not fit a torch built with CUDA 13.0'),
-        ('9.0', '13.0', None, 'onedl', 'cpu', 'is a CPU build'),
+        (None, '13.0', '13.0', 'onedl', 'cpu', None),  # a compiler is no GPU
+        (GPU, '13.0', '13.0', 'onedl', 'build', None),
+        (GPU, '13.1', '13.0', 'openmmlab', 'build', None),
+        (GPU, None, '13.0', 'onedl', 'prebuilt', None),
+        (GPU, '12.4', '13.0', 'onedl', 'prebuilt', None),  # torch refuses a compiler of another major version
+        (GPU, None, '13.0', 'openmmlab', 'cpu', 'there is no nvcc: install the CUDA toolkit 13.0'),
+        (GPU, '12.4', '13.0', 'openmmlab', 'cpu', 'nvcc 12.4 does not fit torch: install the CUDA toolkit 13.0'),
+        (GPU, '13.0', None, 'onedl', 'cpu', 'a CPU build of torch'),
     ],
 )
-def test_gpu_plan(gpu, nvcc, torch_cuda, stack, kind, says):
-    plan = plan_ops(gpu, nvcc, torch_cuda, stack)
-    assert plan.kind == kind
-    assert (says in plan.note) if says else plan.note == ''
-    if kind == 'build':
-        assert plan.arch == gpu
-    if kind in ('build', 'prebuilt'):
-        assert plan.cuda == torch_cuda
+def test_choice_of_ops(gpu, nvcc, torch_cuda, stack, kind, says):
+    chosen, note = make_env.choose_ops(gpu, nvcc, torch_cuda, stack)
+    assert chosen == kind
+    assert (says in note) if says else note == ''
+
+
+@pytest.mark.parametrize(('gpu', 'index'), [(None, 'cpu'), (GPU, None), (('8.0', '12.8'), 'cu126')])
+def test_choice_of_torch(gpu, index, monkeypatch):
+    monkeypatch.setattr(sys, 'platform', 'linux')
+    assert make_env.choose_index(gpu) == index
+
+
+def test_the_gpu_and_its_driver_are_found(monkeypatch, tmp_path):
+    program = tmp_path / 'nvidia-smi'
+    program.write_text('#!/bin/sh\n[ $# -gt 0 ] && echo 9.0 || echo "| Driver Version: 570.1  CUDA Version: 12.8 |"\n')
+    program.chmod(0o755)
+    monkeypatch.setenv('PATH', str(tmp_path), prepend=os.pathsep)
+    assert make_env.find_gpu() == ('9.0', '12.8')
+    program.write_text('#!/bin/sh\necho "NVIDIA-SMI has failed"; exit 9\n')
+    assert make_env.find_gpu() is None
 
 
 @pytest.fixture
-def small_venv(tmp_path):
-    """A folder that looks like a whole environment: an interpreter, two packages with their lists of files, a stamp."""
+def small_venv(tmp_path, monkeypatch):
+    """What looks like a whole environment: an interpreter, packages with their lists of files."""
     venv = tmp_path / 'venv'
-    (venv / 'bin').mkdir(parents=True)
-    (venv / 'bin' / 'python').symlink_to(sys.executable)
-    site = health.site_packages(venv)
-    for name, version in (('torch', '2.13.0'), ('small', '1.0')):
+    subprocess.run([sys.executable, '-m', 'venv', '--without-pip', venv], check=True)
+    (site,) = venv.glob('lib/python*/site-packages')
+    packages = dict(pin.split('==') for pin in (make_env.TORCH, *make_env.STACKS['onedl'], 'small==1.0'))
+    for name, version in packages.items():
         info = site / f'{name}-{version}.dist-info'
-        info.mkdir(parents=True)
+        info.mkdir()
         (site / name).mkdir()
         (site / name / '__init__.py').write_text('x = 1\n')
         (info / 'METADATA').write_text(f'Metadata-Version: 2.1\nName: {name}\nVersion: {version}\n')
         (info / 'RECORD').write_text(f'{name}/__init__.py,,6\n{name}/__pycache__/x.pyc,,9\n{info.name}/METADATA,,\n')
-    stamp = {'stack': 'onedl', 'digest': 'd', 'packages': {'torch': '2.13.0', 'small': '1.0'}, 'note': ''}
-    (venv / health.STAMP).write_text(json.dumps(stamp))
-    return venv, site
-
-
-def _broken(venv):
-    """What is broken, less our own package, whose `.mim` depends on the checkout that runs this test."""
-    found = health.broken_packages(venv, health.read_stamp(venv))
-    return found if found is None else [name for name in found if name != 'mmcentermask']
+    (tmp_path / 'mmcentermask/.mim').mkdir(parents=True)
+    monkeypatch.setattr(make_env, 'ROOT', tmp_path)
+    return venv, site, packages
 
 
 def test_whole_environment_is_trusted(small_venv):
-    assert _broken(small_venv[0]) == []
+    venv, site, packages = small_venv
+    assert make_env.is_whole(venv, packages, 'onedl')
+    metadata = site / 'small-1.0.dist-info' / 'METADATA'
+    metadata.write_text(metadata.read_text().replace('1.0', '9.9'))
+    assert make_env.is_whole(venv, packages, 'onedl'), 'other versions matter for pinned packages only'
 
 
-def test_missing_and_cut_files_are_found(small_venv):
-    venv, site = small_venv
-    (site / 'small' / '__init__.py').write_text('x')
-    assert _broken(venv) == ['small']
-    (site / 'small' / '__init__.py').unlink()
-    (site / 'torch' / '__init__.py').unlink()
-    assert _broken(venv) == ['small', 'torch']
+def _cut(site):
+    (site / 'small/__init__.py').write_text('x')
 
 
-def test_deleted_package_and_metadata_are_found(small_venv):
-    venv, site = small_venv
-    (site / 'small-1.0.dist-info' / 'METADATA').unlink()
-    (site / 'small-1.0.dist-info' / 'RECORD').unlink()
-    (site / 'small-1.0.dist-info').rmdir()
-    assert _broken(venv) == ['small']
+def _upgrade(site):
+    metadata = next(site.glob('torch-*.dist-info/METADATA'))
+    metadata.write_text(metadata.read_text().replace(make_env.TORCH.split('==')[1], '9.9'))
 
 
-def test_other_versions_matter_for_pinned_packages_only(small_venv):
-    venv, site = small_venv
-    for name, version in (('torch', '2.13.0'), ('small', '1.0')):
-        metadata = site / f'{name}-{version}.dist-info' / 'METADATA'
-        metadata.write_text(metadata.read_text().replace(version, '9.9'))
-    assert _broken(venv) == ['torch']
+DAMAGES = {
+    'a file is cut': _cut,
+    'a file is gone': lambda site: (site / 'small/__init__.py').unlink(),
+    'a package is gone': lambda site: shutil.rmtree(site / 'small-1.0.dist-info'),
+    'a pinned package has another version': _upgrade,
+    'the interpreter is gone': lambda site: next(site.parents[2].glob('bin/python')).unlink(),
+    'the package lost its tools': lambda site: (site.parents[3] / 'mmcentermask/.mim').rmdir(),
+}
 
 
-def test_missing_interpreter_is_found(small_venv):
-    venv, _ = small_venv
-    (venv / 'bin' / 'python').unlink()
-    (venv / 'bin' / 'python').symlink_to('/nowhere/python')
-    assert _broken(venv) is None
+@pytest.mark.parametrize('damage', DAMAGES)
+def test_damage_is_found(damage, small_venv):
+    venv, site, packages = small_venv
+    DAMAGES[damage](site)
+    assert not make_env.is_whole(venv, packages, 'onedl')
 
 
-@pytest.mark.parametrize('text', [None, '', '{"digest": "d", "pack', '[]', '{"packages": {}, "stack": "unknown"}'])
-def test_half_made_environment_has_no_stamp(small_venv, text):
-    stamp = small_venv[0] / health.STAMP
-    stamp.unlink() if text is None else stamp.write_text(text)
-    assert health.read_stamp(small_venv[0]) == {}
+@pytest.mark.parametrize('text', [None, '', '{"recipe": "d", "pack', '[]'])
+def test_a_cut_stamp_is_none(tmp_path, text):
+    if text is not None:
+        (tmp_path / make_env.STAMP).write_text(text)
+    assert make_env.read_stamp(tmp_path) == {}
 
 
-def test_recipe_changes_with_the_line_and_the_gpu():
-    digests = {
-        health.recipe_hash('onedl', None, None),
-        health.recipe_hash('openmmlab', None, None),
-        health.recipe_hash('onedl', '9.0', None),
-        health.recipe_hash('onedl', '9.0', '13.0'),
-    }
-    assert len(digests) == 4
-    assert health.recipe_hash('onedl', None, '13.0') == health.recipe_hash('onedl', None, None)
+@pytest.fixture
+def steps(monkeypatch, tmp_path):
+    """Record the steps of a set-up that are run, and let one of them fail."""
+    done = []
+
+    def start(failing=None):
+        done.clear()
+
+        def run(what, *command, **env):
+            done.append(what)
+            if what == failing:
+                raise make_env.SetupError(what)
+            if what.startswith('Making'):
+                (tmp_path / 'venv').mkdir()
+                (tmp_path / 'venv/pyvenv.cfg').touch()
+
+        monkeypatch.setattr(make_env, 'run', run)
+        make_env.make_env('onedl', tmp_path / 'venv')
+        return done
+
+    monkeypatch.setattr(make_env, 'output_of', lambda *command: '{"torch": ["2.13.0", true]}')
+    monkeypatch.setattr(make_env, 'find_gpu', lambda: None)
+    monkeypatch.setattr(make_env, 'reachable', lambda url: False)
+    monkeypatch.setattr(make_env, 'install_mmcv', lambda *args: ('cpu', ''))
+    monkeypatch.setattr(make_env, 'is_whole', lambda *args: True)
+    return start, done
 
 
-def test_failed_step_says_which_and_where_the_log_is(tmp_path, capfd):
+def test_an_interrupted_set_up_goes_on_and_a_whole_one_starts_at_once(steps):
+    start, done = steps
+    with pytest.raises(make_env.SetupError):
+        start(failing='Installing mmengine, mmdet and this package')
+    assert done[0] == 'Making the virtual environment'
+    assert 'Making the virtual environment' not in start()
+    assert start() == []
+
+
+@pytest.mark.parametrize('change', ['versions', 'damage'])
+def test_a_set_up_that_does_not_fit_is_made_anew(change, steps, monkeypatch):
+    start, _ = steps
+    start()
+    if change == 'versions':
+        monkeypatch.setattr(make_env, 'TORCH', 'torch==2.13.1')
+    else:
+        monkeypatch.setattr(make_env, 'is_whole', lambda *args: False)
+    assert start()[0] == 'Making the virtual environment'
+
+
+def test_failed_step_says_which_and_where_the_log_is(tmp_path, capfd, monkeypatch):
+    monkeypatch.setattr(make_env, 'ROOT', tmp_path)
     command = [sys.executable, '-c', 'print("the reason"); raise SystemExit(3)']
-    with pytest.raises(StepFailed, match=r'The step "Trying things" failed \(log: .*trying-things\.log\)\. Do this\.'):
-        run_step('Trying things', '1 s', command, tmp_path, 'Do this.')
-    assert 'the reason' in (tmp_path / 'trying-things.log').read_text()
+    with pytest.raises(make_env.SetupError, match=r'"Trying things" failed \(log: .*trying-things\.log\)\. Do this\.'):
+        make_env.run('Trying things', *command, hint='Do this.')
+    assert 'the reason' in (tmp_path / 'build/logs/trying-things.log').read_text()
     assert 'the reason' in capfd.readouterr().err
+
+
+def test_a_long_step_counts_the_compiled_files(tmp_path, capsys, monkeypatch):
+    monkeypatch.setattr(make_env, 'ROOT', tmp_path)
+    monkeypatch.setattr(make_env, 'HEARTBEAT', 0.05)
+    make_env.run('Compiling', sys.executable, '-c', 'import time; print("[3/77] c++", flush=True); time.sleep(1)')
+    assert ', 3/77 files' in capsys.readouterr().out
 
 
 @pytest.mark.parametrize(
@@ -270,6 +320,14 @@ def test_make_env_refuses_in_one_sentence(tmp_path, arguments, says):
     assert done.returncode != 0
     assert says in done.stderr and 'Traceback' not in done.stderr
     assert (tmp_path / 'precious.txt').read_text() == 'mine'
+
+
+def test_python_3_14_is_refused_in_one_sentence(monkeypatch, capsys):
+    monkeypatch.setattr(sys, 'version_info', (3, 14, 0))
+    monkeypatch.setattr(sys, 'argv', ['make_env.py'])
+    with pytest.raises(SystemExit, match='2'):
+        make_env.main()
+    assert 'needs Python 3.10 to 3.13' in capsys.readouterr().err
 
 
 def test_version_file_imports_nothing():

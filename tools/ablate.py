@@ -13,7 +13,6 @@ from pathlib import Path
 
 import torch
 from mmdet.registry import MODELS
-from mmengine.config import DictAction
 
 from mmcentermask import analysis, apis
 
@@ -31,7 +30,7 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
     parser.add_argument(
         '--cfg-options',
         nargs='+',
-        action=DictAction,
+        action='extend',
         metavar='KEY=VALUE',
         help='parts of every config to override, such as data_root=FOLDER',
     )

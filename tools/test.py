@@ -7,15 +7,6 @@ import argparse
 import sys
 from pathlib import Path
 
-from mmdet.engine.hooks.utils import trigger_visualization_hook
-from mmdet.registry import MODELS
-from mmengine.config import Config
-
-from mmcentermask import apis
-from mmcentermask.evaluation import DumpRunLengths
-from mmcentermask.inference import DTYPES
-from mmcentermask.models import CenterMask
-
 TTA_RECIPE = Path(__file__).resolve().parents[1] / 'configs/_base_/recipes/tta.py'
 
 
@@ -24,14 +15,24 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(description='Evaluate a checkpoint.')
     parser.add_argument('config', help='config file')
     parser.add_argument('checkpoint', help='checkpoint file')
-    apis.add_run_options(parser)
+    parser.add_argument('--work-dir', help='folder to write to (default: work_dirs/NAME_OF_THE_CONFIG)')
+    parser.add_argument(
+        '--cfg-options',
+        nargs='+',
+        action='extend',
+        metavar='KEY=VALUE',
+        help='parts of the config to override, such as data_root=FOLDER model.num_classes=1; lists as key="[a,b]"',
+    )
+    parser.add_argument('--launcher', choices=['none', 'pytorch', 'slurm', 'mpi'], default='none')
+    # torch.distributed.launch passes it, torchrun sets the environment variable
+    parser.add_argument('--local_rank', '--local-rank', type=int, default=0, help=argparse.SUPPRESS)
     parser.add_argument('--out', metavar='FILE.pkl', help='write the predictions to a pickle file')
     parser.add_argument('--tta', action='store_true', help="test in several scales and flips: the config's, or ours")
     parser.add_argument(
         '--fast',
         nargs='?',
         const='fp32',
-        choices=list(DTYPES),
+        choices=['fp32', 'bf16', 'fp16'],
         help='test with a fast copy of the model: results equal but for rounding (fp32, the default), or faster yet',
     )
     parser.add_argument('--show', action='store_true', help='show the predictions in a window')
@@ -40,14 +41,19 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
     return parser.parse_args(argv)
 
 
-def check(cfg: Config) -> None:
-    """Find out what cannot work before anything is written."""
-    apis.check_data_for_testing(cfg)
-    apis.check_model_for_testing(cfg)
-
-
 def test(args: argparse.Namespace) -> None:
     """Evaluate as the command line says."""
+    from mmdet.engine.hooks.utils import trigger_visualization_hook
+    from mmdet.registry import MODELS
+
+    from mmcentermask import apis
+    from mmcentermask.evaluation import DumpRunLengths
+    from mmcentermask.models import CenterMask
+
+    def check(cfg):
+        apis.check_data_for_testing(cfg)
+        apis.check_model_for_testing(cfg)
+
     if args.out is not None and not args.out.endswith(('.pkl', '.pickle')):
         raise apis.InputError(f'--out is {args.out}, but it writes a pickle file: give a name that ends in .pkl.')
     cfg = apis.load_config(args.config, args.cfg_options, args.work_dir)
@@ -71,7 +77,10 @@ def test(args: argparse.Namespace) -> None:
 
 def main(argv: list[str] | None = None) -> int:
     """Run the command; return 0, or 1 after one sentence on what is wrong with its input."""
-    return apis.report_input_errors(test, parse_args(argv))
+    args = parse_args(argv)  # before the imports, which take seconds
+    from mmcentermask import apis
+
+    return apis.report_input_errors(test, args)
 
 
 if __name__ == '__main__':

@@ -7,16 +7,22 @@ python tools/train.py configs/centermask/centermask-lite_v19-slim-dw-ese_fpn_ms-
 import argparse
 import sys
 
-from mmengine.config import Config
-
-from mmcentermask import apis
-
 
 def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
     """Read the command line."""
     parser = argparse.ArgumentParser(description='Train a model.')
     parser.add_argument('config', help='config file')
-    apis.add_run_options(parser)
+    parser.add_argument('--work-dir', help='folder to write to (default: work_dirs/NAME_OF_THE_CONFIG)')
+    parser.add_argument(
+        '--cfg-options',
+        nargs='+',
+        action='extend',
+        metavar='KEY=VALUE',
+        help='parts of the config to override, such as data_root=FOLDER model.num_classes=1; lists as key="[a,b]"',
+    )
+    parser.add_argument('--launcher', choices=['none', 'pytorch', 'slurm', 'mpi'], default='none')
+    # torch.distributed.launch passes it, torchrun sets the environment variable
+    parser.add_argument('--local_rank', '--local-rank', type=int, default=0, help=argparse.SUPPRESS)
     parser.add_argument('--amp', action='store_true', help='train in mixed precision')
     parser.add_argument('--auto-scale-lr', action='store_true', help='scale the learning rate to the batch size')
     parser.add_argument(
@@ -29,14 +35,14 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
     return parser.parse_args(argv)
 
 
-def check(cfg: Config) -> None:
-    """Find out what cannot work before anything is written."""
-    apis.check_data_for_training(cfg)
-    apis.check_model_for_training(cfg)
-
-
 def train(args: argparse.Namespace) -> None:
     """Train as the command line says."""
+    from mmcentermask import apis
+
+    def check(cfg):
+        apis.check_data_for_training(cfg)
+        apis.check_model_for_training(cfg)
+
     cfg = apis.load_config(args.config, args.cfg_options, args.work_dir)
     if args.amp:
         apis.use_amp(cfg)
@@ -51,7 +57,10 @@ def train(args: argparse.Namespace) -> None:
 
 def main(argv: list[str] | None = None) -> int:
     """Run the command; return 0, or 1 after one sentence on what is wrong with its input."""
-    return apis.report_input_errors(train, parse_args(argv))
+    args = parse_args(argv)  # before the imports, which take seconds
+    from mmcentermask import apis
+
+    return apis.report_input_errors(train, args)
 
 
 if __name__ == '__main__':

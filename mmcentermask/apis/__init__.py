@@ -11,7 +11,7 @@ from .dataset_check import (
 )
 from .image_check import named_image_errors
 from .inferencer import CenterMaskInferencer
-from .launch import add_run_options, build_runner, check_least, check_once, report_input_errors, start_processes
+from .launch import build_runner, check_least, check_once, report_input_errors, start_processes
 from .model_check import check_model_for_testing, check_model_for_training
 from .output_files import write_files
 from .run_config import load_config, set_auto_scale_lr, set_resume, use_amp
@@ -24,7 +24,6 @@ __all__ = [
     'ImageError',
     'InputError',
     'MissingFileError',
-    'add_run_options',
     'build_runner',
     'check_data_for_testing',
     'check_data_for_training',

@@ -8,7 +8,7 @@ from collections.abc import Callable
 import torch.distributed as torch_dist
 from mmdet.registry import RUNNERS
 from mmdet.utils import setup_cache_size_limit_of_dynamo
-from mmengine.config import Config, DictAction
+from mmengine.config import Config
 from mmengine.device import get_device
 from mmengine.dist import broadcast_object_list, get_rank, init_dist, is_distributed
 from mmengine.runner import Runner
@@ -16,26 +16,7 @@ from mmengine.utils.dl_utils import set_multi_processing
 
 from ..errors import InputError
 
-__all__ = ['add_run_options', 'build_runner', 'check_least', 'check_once', 'report_input_errors', 'start_processes']
-
-
-def add_run_options(parser: argparse.ArgumentParser) -> None:
-    """Add the options that training and testing share, with the names they have in mmdet.
-
-    Args:
-        parser (ArgumentParser): Changed in place.
-    """
-    parser.add_argument('--work-dir', help='folder to write to (default: work_dirs/NAME_OF_THE_CONFIG)')
-    parser.add_argument(
-        '--cfg-options',
-        nargs='+',
-        action=DictAction,
-        metavar='KEY=VALUE',
-        help='parts of the config to override, such as data_root=FOLDER model.num_classes=1; lists as key="[a,b]"',
-    )
-    parser.add_argument('--launcher', choices=['none', 'pytorch', 'slurm', 'mpi'], default='none')
-    # torch.distributed.launch passes it, torchrun sets the environment variable
-    parser.add_argument('--local_rank', '--local-rank', type=int, default=0, help=argparse.SUPPRESS)
+__all__ = ['build_runner', 'check_least', 'check_once', 'report_input_errors', 'start_processes']
 
 
 def check_least(args: argparse.Namespace, **least: float) -> None:

@@ -1,9 +1,10 @@
 """Reads the config of a run and applies the options of the command line."""
 
+import argparse
 from pathlib import Path
 from typing import Any
 
-from mmengine.config import Config
+from mmengine.config import Config, DictAction
 from mmengine.device import get_device
 from mmengine.runner import find_latest_checkpoint
 
@@ -13,13 +14,33 @@ from .data_root import set_data_root
 __all__ = ['load_config', 'set_auto_scale_lr', 'set_resume', 'use_amp']
 
 
-def load_config(path: str, options: dict[str, Any] | None = None, work_dir: str | None = None) -> Config:
+def read_options(texts: list[str]) -> dict[str, Any]:
+    """Read the words after ``--cfg-options`` as mmengine does.
+
+    Args:
+        texts (list[str]): ``['model.num_classes=1', 'data_root=FOLDER']``, say.
+
+    Returns:
+        dict: Dotted name -> value.
+
+    Raises:
+        InputError: If one has no ``=``.
+    """
+    for text in texts:
+        if '=' not in text:
+            raise InputError(f'--cfg-options has {text!r}: give KEY=VALUE, as in model.num_classes=1.')
+    parser = argparse.ArgumentParser()
+    parser.add_argument('--cfg-options', nargs='+', action=DictAction)
+    return parser.parse_args(['--cfg-options', *texts]).cfg_options
+
+
+def load_config(path: str, options: dict[str, Any] | list[str] | None = None, work_dir: str | None = None) -> Config:
     """Read a config file and override parts of it.
 
     Args:
         path (str): A config file.
-        options (dict, optional): Dotted name -> value, as ``--cfg-options`` gives them. ``data_root`` reaches every
-            data set and evaluator, unless another option sets theirs. Defaults to None.
+        options (dict | list[str], optional): Dotted name -> value, or the words after ``--cfg-options``. ``data_root``
+            reaches every data set and evaluator, unless another option sets theirs. Defaults to None.
         work_dir (str, optional): Where the run writes. Defaults to the config's, or else
             ``work_dirs/NAME_OF_THE_CONFIG``.
 
@@ -28,12 +49,12 @@ def load_config(path: str, options: dict[str, Any] | None = None, work_dir: str 
 
     Raises:
         MissingFileError: If there is no such config file.
-        InputError: If ``data_root`` is given and the config has none.
+        InputError: If ``data_root`` is given and the config has none, or one of ``options`` has no ``=``.
     """
     if not Path(path).is_file():
         raise MissingFileError(f'there is no config {path}: give a file such as those in configs/centermask/.')
+    options = read_options(options) if isinstance(options, list) and options else dict(options or {})
     cfg = Config.fromfile(path)
-    options = dict(options or {})
     if 'data_root' in options:
         set_data_root(cfg, str(options.pop('data_root')))
     cfg.merge_from_dict(options)

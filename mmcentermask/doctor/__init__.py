@@ -1,1 +1,0 @@
-"""``python -m mmcentermask.doctor``: says what is wrong with an environment, and the command that mends it."""
