@@ -2,11 +2,13 @@
 
 import pytest
 import torch
+from mmcv.ops import batched_nms
 from mmengine.config import ConfigDict
 from tolerances import BOXES, SCORES
 
 from conftest import sample
 from mmcentermask.models import CenterMaskHead
+from mmcentermask.models.centermask_head import shift_for_nms
 
 CFG = ConfigDict(score_thr=0.05, nms_pre=1000, nms=dict(type='nms', iou_threshold=0.6), max_per_img=50)
 STRIDES = [8, 16, 32, 64, 128]
@@ -174,3 +176,15 @@ def test_cross_entropy_on_classes_by_hand():
 def test_a_class_loss_without_sigmoids_is_refused(loss):
     with pytest.raises(ValueError, match='classes are scored by sigmoids'):
         CenterMaskHead(3, 32, feat_channels=32, strides=STRIDES, loss_cls=loss)
+
+
+@pytest.mark.parametrize('value', [float('inf'), float('-inf'), float('nan')])
+def test_one_non_finite_box_does_not_switch_nms_off(value):
+    boxes = torch.tensor([[10.0, 10, 50, 50], [11, 10, 50, 50], [-30, 10, 50, 50], [10, 10, 50, value]])
+    shifted = shift_for_nms(boxes, (100, 80))
+    assert shifted.isfinite().all() and shifted.min() >= 0
+    _, keep = batched_nms(shifted, torch.tensor([0.9, 0.8, 0.7, 0.6]), torch.zeros(4).long(), dict(iou_threshold=0.6))
+    assert 1 not in keep and {0, 2} <= set(keep.tolist())
+    # overlaps stay, and classes are kept apart
+    assert torch.equal(shift_for_nms(boxes[:3], (100, 80)), boxes[:3] + 30)
+    assert len(shift_for_nms(boxes[:0], (100, 80))) == 0

@@ -70,7 +70,7 @@ class AdaptiveRoIExtractor(SingleRoIExtractor):
             Tensor: Index of the level of each RoI, 0 for P_kmin, shape (n,).
         """
         width, height = (rois[:, 3:5] - rois[:, 1:3]).clamp(min=0).unbind(dim=1)
-        # log2(0) is -inf, which the clamp brings to k_min; what is no number would stay that, and be no level
+        # log2(0) is -inf, which the clamp brings to k_min; NaN would stay NaN, and index no level
         levels = torch.ceil(self.k_max + torch.log2(width * height / image_areas)).nan_to_num(nan=self.k_min)
         return levels.clamp(self.k_min, self.k_max).long() - self.k_min
 
@@ -78,7 +78,7 @@ class AdaptiveRoIExtractor(SingleRoIExtractor):
     def _bounded(rois: Tensor, farthest: float) -> Tensor:
         """Make RoIs (n, 5) that RoIAlign can take; ordinary ones stay as they are.
 
-        On the CPU it fails at RoIs inside out or without numbers, and its work and memory grow with the area.
+        On the CPU it fails at inverted and non-finite RoIs, and its work and memory grow with the area.
         """
         begin, end = rois[:, 1:].nan_to_num(nan=0.0).clamp(-farthest, farthest).split(2, dim=1)
         return torch.cat([rois[:, :1], begin, torch.maximum(begin, end)], dim=1)
@@ -92,8 +92,8 @@ class AdaptiveRoIExtractor(SingleRoIExtractor):
     ) -> Tensor:
         """Extract RoI features.
 
-        RoIs that a model out of hand makes do no harm: a coordinate that is no number counts as 0, one farther away
-        than 8 sides of the batch's images as that far, and an RoI that ends before it begins as one without area.
+        Degenerate RoIs of a diverging model do no harm: a NaN coordinate counts as 0, one farther away than 8 sides of
+        the batch's images is clamped there, and an inverted RoI counts as one without area.
 
         Args:
             feats (tuple[Tensor]): Levels P_kmin..P_kmax, each (N, C, H_k, W_k).

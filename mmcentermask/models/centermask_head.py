@@ -10,6 +10,28 @@ from mmengine.config import ConfigDict
 from mmengine.structures import InstanceData
 from torch import Tensor
 
+_FARTHEST = 8  # image sides: coordinates beyond are clamped for NMS
+
+
+def shift_for_nms(boxes: Tensor, img_shape: tuple[int, int]) -> Tensor:
+    """Move boxes into the positive quadrant, for class-wise NMS.
+
+    mmcv keeps classes apart by adding a multiple of the largest coordinate, which fails with coordinates below zero and
+    with non-finite ones: a single infinite distance would make every box of the image non-finite, and NMS keep all.
+
+    Args:
+        boxes (Tensor): x1, y1, x2, y2 in pixels, (n, 4).
+        img_shape (tuple[int, int]): Height and width of their image.
+
+    Returns:
+        Tensor: Finite boxes of the same overlaps, (n, 4).
+    """
+    if len(boxes) == 0:
+        return boxes
+    farthest = _FARTHEST * max(img_shape[:2])
+    boxes = boxes.nan_to_num(nan=0.0).clamp(-farthest, farthest)
+    return boxes - boxes.min().clamp(max=0)
+
 
 @MODELS.register_module()
 class CenterMaskHead(FCOSHead):
@@ -141,12 +163,9 @@ class CenterMaskHead(FCOSHead):
             labels.append(classes)
         boxes = self._decode(torch.cat(points), torch.cat(distances), img_meta)
         results = InstanceData(scores=torch.cat(scores) ** self.score_power, labels=torch.cat(labels))
-        # mmcv separates the classes by shifting their boxes by the largest coordinate, which fails with
-        # coordinates below zero; so suppression sees boxes moved into the positive quadrant
-        results.bboxes = boxes - boxes.min().clamp(max=0) if len(boxes) else boxes
-        results.unmoved = boxes
+        results.bboxes, results.unshifted = shift_for_nms(boxes, img_meta['img_shape']), boxes
         results = self._bbox_post_process(results, cfg, rescale=False, with_nms=with_nms, img_meta=img_meta)
-        results.bboxes = results.pop('unmoved')
+        results.bboxes = results.pop('unshifted')
         if rescale:
             results.bboxes = scale_boxes(results.bboxes, [1 / s for s in img_meta['scale_factor']])
         return results

@@ -31,7 +31,7 @@ class CenterMaskRoIHead(StandardRoIHead):
             Defaults to None.
         train_cfg (dict, optional): ``assigner``, ``sampler``, ``mask_size``.
         test_cfg (dict, optional): ``mask_thr_binary``, and ``mask_format``, the form of the resulting masks: 'dense'
-            (the default) for a tensor, 'rle' for COCO's run-length codes, which never need the picture's pixels.
+            (the default) for a tensor, 'rle' for COCO RLE, which never needs a dense image.
         init_cfg (dict, optional): Defaults to None.
 
     Raises:
@@ -136,7 +136,7 @@ class CenterMaskRoIHead(StandardRoIHead):
 
         Returns:
             list[InstanceData]: The detections with ``bboxes`` clipped to the image, ``masks`` (n, H, W), or a
-            list of n run-length codes where ``test_cfg`` says 'rle', and, with a mask-IoU head, ``mask_scores`` (n,).
+            list of n COCO RLEs where ``test_cfg`` says 'rle', and, with a mask-IoU head, ``mask_scores`` (n,).
             Boxes that lie outside of the image are dropped.
         """
         mask_preds, mask_iou_preds = self.predict_maps(x, results_list, batch_data_samples)

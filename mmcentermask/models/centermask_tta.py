@@ -12,6 +12,7 @@ from mmengine.structures import InstanceData
 from torch import Tensor, nn
 
 from .centermask import CenterMask
+from .centermask_head import shift_for_nms
 
 _FLIPPED_AXES = dict(horizontal=(-1,), vertical=(-2,), diagonal=(-2, -1))
 
@@ -24,7 +25,7 @@ class CenterMaskTTA(BaseTTAModel):
        over all of them leaves the merged boxes with the best view's scores.
     2. The mask branch looks at every view, at the merged boxes. Mask probabilities, flipped back, and predicted
        IoUs are averaged over the views.
-    3. The averaged masks are pasted as ever, into the merged boxes clipped to the image.
+    3. The averaged masks are pasted as without augmentation, into the merged boxes clipped to the image.
 
     With one view that changes nothing the answer is that of the model alone. The features of all views are
     held in memory until the masks are done.
@@ -105,11 +106,10 @@ class CenterMaskTTA(BaseTTAModel):
         merged = InstanceData.cat(results)
         if len(merged) == 0:
             return merged
-        # batched_nms separates the classes only where no coordinate is below zero
-        moved = merged.bboxes - merged.bboxes.min().clamp(max=0)
-        kept, keep = batched_nms(moved, merged.scores, merged.labels, self.tta_cfg['nms'])
+        shifted = shift_for_nms(merged.bboxes, samples[0].ori_shape)
+        dets, keep = batched_nms(shifted, merged.scores, merged.labels, self.tta_cfg['nms'])
         merged = merged[keep]
-        merged.scores = kept[:, 4]  # soft NMS lowers them
+        merged.scores = dets[:, 4]  # soft NMS lowers them
         return merged[: self.tta_cfg['max_per_img']]
 
     def _segment(self, feats: list[tuple[Tensor, ...]], views: list[SampleList], merged: InstanceList) -> InstanceList:

@@ -49,11 +49,11 @@ def check_proposals(head: nn.Module) -> None:
             f'CenterMask: {name} cannot be the bbox_head, because its predict_by_feat does not decode proposals by '
             "train_cfg.proposal in pixels of the network's input: use CenterMaskHead, ATSSHead or GFLHead."
         )
-    for cls, (methods, reason, mend) in _UNEQUAL.items():
+    for cls, (methods, reason, hint) in _UNEQUAL.items():
         if not isinstance(head, cls) or not getattr(head, 'norm_on_bbox', True):
             continue
         if all(getattr(type(head), method) is getattr(cls, method) for method in methods):
             raise ValueError(
                 f'CenterMask: {name} cannot be the bbox_head, because its proposals in training would not be its '
-                f'boxes in evaluation ({reason}): {mend}.'
+                f'boxes in evaluation ({reason}): {hint}.'
             )

@@ -140,7 +140,7 @@ def _conv3x3(
     return ConvModule(in_channels, out_channels, 3, stride=stride, padding=1, conv_cfg=conv_cfg, norm_cfg=norm_cfg)
 
 
-@MODELS.register_module()
+@MODELS.register_module(name=['VoVNet', 'VoVNetV2'])
 class VoVNet(BaseModule):
     """VoVNet, V1 and V2, with everything mmdet's ResNet offers: freezing, DCN stages, checkpointing.
 

@@ -51,7 +51,7 @@ def reach(low: np.ndarray, high: np.ndarray, pixels: int) -> tuple[np.ndarray, n
     """
     first = np.clip(np.floor(low) - 1, 0, pixels)
     count = np.maximum(np.minimum(np.ceil(high) + 1, pixels) - first, 0)
-    # boxes that are no numbers have no pixels
+    # non-finite boxes have no pixels
     return np.nan_to_num(first).astype(np.int64), np.nan_to_num(count).astype(np.int64)
 
 

@@ -147,7 +147,7 @@ def _boundaries(
 def _boundaries_of_group(
     maps: Tensor, x: BoxAxis, y: BoxAxis, image: tuple[int, int], threshold: float, by_column: bool
 ) -> list[np.ndarray]:
-    """As ``_boundaries``, for masks that are laid out."""
+    """As ``_boundaries``, for masks whose axes are known."""
     lines, along, length = (x, y, image[0]) if by_column else (y, x, image[1])
     if not (len(lines.pixel) and len(along.pixel)):
         return [np.zeros(0, np.int64)] * len(maps)
@@ -163,7 +163,7 @@ def _boundaries_of_group(
 
     margin = _ROUNDING * sum(maps.shape[1:]) * float(maps.abs().amax().clamp(min=1))
     inside = values >= threshold
-    close = ~(np.abs(values - np.float32(threshold)) >= margin)  # so is what is no number
+    close = ~(np.abs(values - np.float32(threshold)) >= margin)  # so is NaN
     doubtful = close[:, :-1] | close[:, 1:]
     doubtful[~(lines.sane & along.sane)[lines.owner]] = True
 
