@@ -11,9 +11,11 @@ import pytest
 import torch
 from mmdet.registry import MODELS
 from mmengine.config import Config
+from mmengine.runner import CheckpointLoader
 from recipe import official_shapes, recipe
 
 from conftest import CONFIGS, ROOT
+from mmcentermask.apis.checkpoint_check import read_checkpoint
 from mmcentermask.checkpoints import convert_checkpoint, convert_state_dict, load_safely
 from mmcentermask.checkpoints.source import unwrap
 from mmcentermask.errors import CheckpointError, MissingFileError
@@ -67,7 +69,7 @@ def test_centermask2(name):
 
 
 @pytest.mark.parametrize('name', sorted(SHAPES['centermask']))
-def test_the_first_centermask(name):
+def test_centermask_v1(name):
     shapes = SHAPES['centermask'][name]
     conversion = convert_state_dict(empty(shapes))
     check_complete(conversion, shapes, ('roi_heads.mask.predictor.mask_fcn_logits', 'roi_heads.maskiou.predictor'))
@@ -105,6 +107,62 @@ def test_background_is_dropped_and_prefix_too():
     # a slice of the whole would bring the background's row into the file
     assert state['roi_head.mask_head.conv_logits.weight'].untyped_storage().nbytes() == predictor[1:].numel() * 4
     assert state['bbox_head.conv_cls.weight'].shape[0] == 80
+
+
+V1_SMALL = 'centermask_M_v2_FPN_lite_res600_ms_bs16_4x'
+
+
+@pytest.mark.parametrize('name', [V1_SMALL, 'centermask_R_50_FPN_ms_3x', 'centermask_V_39_eSE_dconv_FPN_1x'])
+def test_batch_norms_of_centermask_v1_answer_as_without_eps(name):
+    tensors = recipe(SHAPES['centermask'][name])
+    for key in tensors:  # where eps matters
+        if key.endswith('running_var'):
+            tensors[key] = tensors[key] * 1e-5
+    conversion = convert_state_dict(tensors)
+    state, official = conversion.state_dict, conversion.official
+    norms = [key.removesuffix('.running_var') for key in state if key.endswith('.running_var')]
+    assert len(norms) > 30 and all(norm.startswith('backbone.') for norm in norms)
+    for norm in norms:
+        ours = state[f'{norm}.weight'] / (state[f'{norm}.running_var'] + 1e-5).sqrt()
+        theirs = tensors[official[f'{norm}.weight']] * tensors[official[f'{norm}.running_var']].rsqrt()
+        torch.testing.assert_close(ours, theirs, rtol=1e-6, atol=0)
+    folded = {f'{norm}.weight' for norm in norms}
+    for key in ('bbox_head.cls_convs.0.gn.weight', 'neck.fpn_convs.0.conv.weight', f'{norms[0]}.bias'):
+        assert key not in folded and torch.equal(state[key], tensors[official[key]])
+
+
+def test_a_variance_of_zero_of_centermask_v1_is_refused():
+    tensors = recipe(SHAPES['centermask'][V1_SMALL])
+    tensors['backbone.body.features.1.conv.1.running_var'][3] = 0
+    with pytest.raises(CheckpointError, match='batch norm backbone.layer1.0.depthwise_conv.bn has variances'):
+        convert_state_dict(tensors)
+
+
+def test_norms_of_centermask2_stay_as_they_are():
+    tensors = recipe(SHAPES['centermask2'][SMALL])
+    conversion = convert_state_dict(tensors)
+    name = 'backbone.stem.0.bn.weight'
+    assert torch.equal(conversion.state_dict[name], tensors[conversion.official[name]])
+
+
+@pytest.mark.parametrize('kind', ['the first CenterMask (maskrcnn-benchmark)', 'CenterMaskV1 (maskrcnn-benchmark)'])
+def test_an_older_conversion_of_centermask_v1_is_refused(tmp_path, kind):
+    file = tmp_path / 'ours.pth'
+    meta = dict(source_kind=kind, config='centermask-v1_r50_fpn_ms-3x_coco')
+    torch.save(dict(meta=meta, state_dict={'a': torch.zeros(1)}), file)
+    for read in (read_checkpoint, CheckpointLoader.load_checkpoint):
+        with pytest.raises(CheckpointError, match=r'ours.pth was converted from CenterMaskV1 by an older .* again'):
+            read(str(file))
+    torch.save(dict(meta=meta | dict(format_version=1), state_dict={'a': torch.zeros(1)}), file)
+    assert read_checkpoint(str(file))['meta']['source_kind'] == kind
+    torch.save(dict(meta=dict(source_kind='CenterMask2 (detectron2)'), state_dict={'a': torch.zeros(1)}), file)
+    read_checkpoint(str(file))
+
+
+def test_converted_centermask_v1_says_its_version(tmp_path):
+    torch.save(recipe(SHAPES['centermask'][V1_SMALL]), tmp_path / 'source.pth')
+    convert_checkpoint(tmp_path / 'source.pth', tmp_path / 'ours.pth')
+    assert read_checkpoint(str(tmp_path / 'ours.pth'))['meta']['format_version'] == 1
 
 
 @pytest.mark.parametrize('name', sorted(set(SHAPES['centermask2']) - set(INSTANCE)))

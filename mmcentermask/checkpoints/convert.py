@@ -15,7 +15,7 @@ from torch import Tensor
 
 from ..errors import CheckpointError
 from ..version import __version__
-from .kinds import Plan, constant, plan_for
+from .kinds import FORMAT_VERSION, Plan, constant, fold_missing_eps, plan_for
 from .safe_load import load_safely
 from .source import unwrap
 
@@ -89,6 +89,8 @@ def convert_state_dict(tensors: dict[str, Tensor]) -> Conversion:
         state[name] = value[1:].clone() if name in plan.background else value.reshape(shape)
     left_out, problems['unknown'] = _left_over(tensors, plan)
     _raise_on(problems, plan)
+    if plan.config and plan.config.startswith('centermask-v1'):
+        fold_missing_eps(state)
     mapped = len(state) - len(added)
     return Conversion(
         plan.kind,
@@ -175,6 +177,7 @@ def _meta(conversion: Conversion, src: Path) -> dict[str, Any]:
         source_file=src.name,
         source_sha256=digest.hexdigest(),
         source_kind=conversion.kind,
+        format_version=FORMAT_VERSION,
         mmcentermask_version=__version__,
         mmengine_version=mmengine.__version__,
     )

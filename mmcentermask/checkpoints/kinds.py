@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Callable
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
@@ -13,7 +13,11 @@ from . import names_centermask, names_centermask2
 from .architecture import Architecture, Shapes, find_backbone, find_vovnet, model_shapes, most_common, vovnet_shapes
 from .names_vovnet import authors_name, timm_name
 
-# background is class 0 of these in the first CenterMask
+FORMAT_VERSION = 1
+"""Of converted files; those without one are older. 1: CenterMaskV1's norms are folded (see fold_missing_eps)."""
+_EPS = 1e-5  # of our batch norms
+
+# background is class 0 of these in CenterMaskV1
 _PREDICTORS = ('roi_head.mask_head.conv_logits.', 'roi_head.mask_iou_head.fc_mask_iou.')
 
 
@@ -49,7 +53,7 @@ def plan_for(tensors: dict[str, Tensor]) -> Plan:
             return plan(shapes)
     raise CheckpointError(
         f'its parameters are of no model that the converter knows (it begins with {", ".join(list(shapes)[:3])}): give '
-        "a checkpoint of CenterMask2, of the first CenterMask, of VoVNet by its authors, or of timm's ese_vovnet."
+        "a checkpoint of CenterMask2, of CenterMaskV1, of VoVNet by its authors, or of timm's ese_vovnet."
     )
 
 
@@ -73,9 +77,9 @@ def _centermask2(shapes: Shapes) -> Plan:
     )  # fmt: skip
 
 
-def _first_centermask(shapes: Shapes) -> Plan:
+def _centermask_v1(shapes: Shapes) -> Plan:
     return _detector(
-        'the first CenterMask (maskrcnn-benchmark)', 'centermask-v1', shapes, 'backbone.body.',
+        'CenterMaskV1 (maskrcnn-benchmark)', 'centermask-v1', shapes, 'backbone.body.',
         names_centermask.BACKBONE_NAMES, names_centermask.centermask_name, background=True,
     )  # fmt: skip
 
@@ -188,7 +192,7 @@ def _timm_backbone(shapes: Shapes) -> Plan:
 _KINDS = [
     (r'sem_seg_head\.', _refuse_panoptic),
     (r'proposal_generator\.fcos_head\.', _centermask2),
-    (r'rpn\.head\.(cls|bbox)_tower\.', _first_centermask),
+    (r'rpn\.head\.(cls|bbox)_tower\.', _centermask_v1),
     (r'stages\.0\.blocks\.0\.conv_mid\.', _timm_backbone),
     (_AUTHORS, _authors_backbone),
     (r'(backbone\.)?(stage[2-5]\.\d+\.layers|bbox_head|neck)\.', _refuse_ours),
@@ -201,3 +205,45 @@ def constant(plan: Plan, name: str) -> Tensor | None:
         return torch.zeros((), dtype=torch.long)
     value = plan.constants.get(name)
     return None if value is None else torch.full(plan.shapes[name], value)
+
+
+def fold_missing_eps(state: dict[str, Tensor]) -> None:
+    """Let batch norms with an eps answer as CenterMaskV1's, which have none: scale = weight / sqrt(variance).
+
+    Each weight is multiplied by sqrt((variance + eps) / variance). Only the backbone has batch norms.
+
+    Args:
+        state (dict): Our name -> parameter, changed in place.
+
+    Raises:
+        CheckpointError: If a variance is not positive, where the original's own answer is not finite.
+    """
+    for name, variance in state.items():
+        if name.endswith('.running_var'):
+            norm = name.removesuffix('.running_var')
+            weight, variance = state[f'{norm}.weight'], variance.double()
+            folded = (weight.double() * ((variance + _EPS) / variance).sqrt()).to(weight.dtype)
+            if not folded.is_meta and not folded.isfinite().all():
+                raise CheckpointError(
+                    f'the batch norm {norm} has variances that are not positive, which the original divides by: '
+                    'give the checkpoint of a model that works there.'
+                )
+            state[f'{norm}.weight'] = folded
+
+
+def refuse_unfolded(checkpoint: Any, path: str) -> None:
+    """Refuse a file that was converted from CenterMaskV1 before its norms were folded.
+
+    Args:
+        checkpoint (Any): What the file holds.
+        path (str): Its name, for the message.
+
+    Raises:
+        CheckpointError: If it is one.
+    """
+    meta = checkpoint.get('meta') if isinstance(checkpoint, dict) else None
+    if isinstance(meta, dict) and 'maskrcnn-benchmark' in str(meta.get('source_kind')) and 'format_version' not in meta:
+        raise CheckpointError(
+            f'the checkpoint {path} was converted from CenterMaskV1 by an older version of this package, which left '
+            'the eps of its batch norms wrong: convert the original again with tools/convert_checkpoint.py.'
+        )

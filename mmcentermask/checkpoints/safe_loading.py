@@ -16,6 +16,7 @@ from mmengine.runner import checkpoint as mmengine_checkpoint
 from mmengine.runner.checkpoint import CheckpointLoader
 from torch.hub import load_state_dict_from_url
 
+from .kinds import refuse_unfolded
 from .own_checkpoints import allow_own_checkpoints
 from .safe_load import load_bytes_safely, load_safely, refusing_code
 
@@ -24,7 +25,9 @@ __all__ = ['make_loading_safe']
 
 def load_from_local(filename: str, map_location: Any = None) -> Any:
     """Read a local file."""
-    return load_safely(filename, map_location)
+    checkpoint = load_safely(filename, map_location)
+    refuse_unfolded(checkpoint, filename)
+    return checkpoint
 
 
 def load_from_http(filename: str, map_location: Any = None) -> Any:
