@@ -91,8 +91,7 @@ MODULES = {
     'mmcentermask/inference.py': 'prepare_for_inference = None',
     'mmcentermask/models.py': '',
     'mmcentermask/visualization.py': '',
-    'mmcentermask/checkpoints/__init__.py': '',
-    'mmcentermask/checkpoints/safe_loading.py': 'make_loading_safe = lambda: None',
+    'mmcentermask/checkpoints/__init__.py': 'make_loading_safe = lambda: None',
 }
 
 
