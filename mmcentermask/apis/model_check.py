@@ -15,6 +15,12 @@ from .checkpoint_check import check_same_model, check_start, read_checkpoint
 
 __all__ = ['build_model', 'check_model_for_testing', 'check_model_for_training']
 
+_WEIGHTS_HINT = (
+    'init_cfg of the config names it; get ImageNet weights of VoVNet, by its authors or of timm, and run '
+    '`python tools/convert_checkpoint.py FILE converted.pth`, or train from scratch as '
+    'configs/centermask/*_scratch_coco.py do'
+)
+
 
 def build_model(cfg: Config) -> nn.Module:
     """Build the model; what this package itself refuses becomes an InputError.
@@ -63,7 +69,8 @@ def check_model_for_training(cfg: Config) -> None:
             check_start(model, checkpoint, cfg.load_from)
     elif init_cfg is not None and '://' not in init_cfg['checkpoint']:
         part = model if _pretrained(cfg.model.get('init_cfg')) else backbone
-        check_start(part, read_checkpoint(init_cfg['checkpoint']), init_cfg['checkpoint'], init_cfg.get('prefix', ''))
+        checkpoint = read_checkpoint(init_cfg['checkpoint'], _WEIGHTS_HINT)
+        check_start(part, checkpoint, init_cfg['checkpoint'], init_cfg.get('prefix', ''))
     elif init_cfg is None and backbone is not None:
         _check_norms(backbone)
 
