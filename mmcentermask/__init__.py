@@ -11,8 +11,8 @@ if sys.argv[:1] != ['-m'] or 'mmcentermask.doctor' not in sys.orig_argv:
     check_dependencies()
 
     from . import datasets, engine, evaluation, models, visualization  # noqa: F401 - registers the classes
+    from .apis.fast_inference import prepare_for_inference
     from .checkpoints.safe_loading import make_loading_safe
-    from .inference import prepare_for_inference
 
     make_loading_safe()
 

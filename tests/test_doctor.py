@@ -88,7 +88,7 @@ MODULES = {
     'mmcentermask/datasets.py': '',
     'mmcentermask/engine.py': '',
     'mmcentermask/evaluation.py': '',
-    'mmcentermask/inference.py': 'prepare_for_inference = None',
+    'mmcentermask/apis/fast_inference.py': 'prepare_for_inference = None',
     'mmcentermask/models.py': '',
     'mmcentermask/visualization.py': '',
     'mmcentermask/checkpoints/__init__.py': '',
