@@ -71,6 +71,14 @@ def prepare_for_inference(model: nn.Module, dtype: torch.dtype = torch.float32, 
     if compile:
         _check_compiler(device)
 
+    if _is_emulated(dtype, device):
+        print_log(
+            'this CPU has no bfloat16 instructions, so bfloat16 (bf16) will be several times slower than float32 '
+            '(fp32): results are right, but float32 is the faster choice here.',
+            logger='current',
+            level=logging.WARNING,
+        )
+
     model = copy.deepcopy(model).eval()
     before = _count_batch_norms(model)
     fold_batch_norms(model)
@@ -119,7 +127,7 @@ class FastTestHook(Hook):
 
 
 def check_dtype(dtype: torch.dtype, device: torch.device | str) -> None:
-    """Check that inference in a dtype makes sense on a device; warn where float32 would be faster.
+    """Check that inference in a dtype makes sense on a device.
 
     Args:
         dtype (torch.dtype): Of the dense part of a model.
@@ -134,8 +142,7 @@ def check_dtype(dtype: torch.dtype, device: torch.device | str) -> None:
     if dtype is torch.float32:
         return
     device = torch.device(device)
-    emulated = device.type == 'cpu' and not _has_instructions(dtype)
-    if emulated and dtype is torch.float16:
+    if dtype is torch.float16 and _is_emulated(dtype, device):
         raise InputError(
             'this CPU has no float16 instructions, so float16 (fp16) would be several times slower than float32: take '
             'float32 (fp32), or a GPU.'
@@ -145,13 +152,11 @@ def check_dtype(dtype: torch.dtype, device: torch.device | str) -> None:
             nn.Conv2d(8, 8, 3, device=device, dtype=dtype)(torch.zeros(1, 8, 8, 8, device=device, dtype=dtype))
     except RuntimeError as error:
         raise InputError(f'this {device.type} cannot compute in {_NAMES[dtype]}: take another dtype.') from error
-    if emulated:
-        print_log(
-            'this CPU has no bfloat16 instructions, so bfloat16 (bf16) will be several times slower than float32 '
-            '(fp32): results are right, but float32 is the faster choice here.',
-            logger='current',
-            level=logging.WARNING,
-        )
+
+
+def _is_emulated(dtype: torch.dtype, device: torch.device) -> bool:
+    """Whether a CPU computes in ``dtype`` by way of float32."""
+    return dtype is not torch.float32 and device.type == 'cpu' and not _has_instructions(dtype)
 
 
 def _has_instructions(dtype: torch.dtype) -> bool:
