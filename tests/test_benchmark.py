@@ -220,6 +220,7 @@ def test_the_command_times_training(tmp_path, config):
         (['--image', 'nothing.jpg'], 'cannot read the image nothing.jpg'),
         (['mmdet::nothing/nothing.py'], 'there is no config mmdet::nothing/nothing.py'),
         (['nothing.py'], 'there is no config nothing.py'),
+        (['--device', 'foo'], '--device is foo: give cpu or cuda'),
     ],
 )
 def test_bad_options(tmp_path, config, capsys, wrong, told):

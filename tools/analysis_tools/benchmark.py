@@ -10,6 +10,7 @@ table.md, results.csv and times.png. With --train it times training steps.
 import argparse
 import copy
 import os
+import re
 import sys
 from pathlib import Path
 
@@ -69,6 +70,8 @@ def check_args(args: argparse.Namespace) -> None:
         )
     if args.train and args.variants != ['plain']:
         raise apis.InputError('--train times plain models, for prepared ones cannot be trained: leave --variants out.')
+    if not re.fullmatch(r'cpu|cuda(:\d+)?', args.device):
+        raise apis.InputError(f'--device is {args.device}: give cpu or cuda.')
     if args.device != 'cpu' and not torch.cuda.is_available():
         raise apis.InputError(f'--device is {args.device}, and there is no GPU here: leave it out.')
     for variant in set(args.variants) - {'plain'}:
