@@ -21,8 +21,8 @@ except ImportError as error:
     warnings.warn(str(error), stacklevel=2)
 else:
     from . import datasets, engine, evaluation, models, visualization  # noqa: F401 - registers the classes
+    from .apis.fast_inference import prepare_for_inference
     from .checkpoints import make_loading_safe
-    from .inference import prepare_for_inference
 
     make_loading_safe()
 

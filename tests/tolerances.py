@@ -31,8 +31,8 @@ LOSSES = 1e-5
 #: Gradients and their norms, relative to the largest value. Where they pass many ReLUs and the borders of mask pixels,
 #: which rounding may move to the other side, single summands come and go.
 GRADIENTS, KINKED_GRADIENTS = 1e-4, 1e-3
-#: Winograd's minimal filtering of 6 x 6 tiles, relative to the spread of a map, and what becomes of boxes.
-WINOGRAD, WINOGRAD_BOXES = 3e-4, 0.05
+#: Boxes where cuDNN may choose Winograd's minimal filtering, in pixels.
+WINOGRAD_BOXES = 0.05
 
 
 def assert_same_detections(found, expected, boxes=BOXES, scores=SCORES):

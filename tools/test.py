@@ -45,8 +45,10 @@ def test(args: argparse.Namespace) -> None:
     """Evaluate as the command line says."""
     from mmdet.engine.hooks.utils import trigger_visualization_hook
     from mmdet.registry import MODELS
+    from mmengine.device import get_device
 
     from mmcentermask import apis
+    from mmcentermask.apis.fast_inference import DTYPES, check_dtype
     from mmcentermask.evaluation import DumpRunLengths
     from mmcentermask.models import CenterMask
 
@@ -63,6 +65,8 @@ def test(args: argparse.Namespace) -> None:
     apis.start_processes(cfg, args.launcher, args.local_rank)
     if args.fast is not None and not issubclass(MODELS.get(cfg.model.type), CenterMask):
         raise apis.InputError(f'--fast is for a CenterMask, but {args.config} has a {cfg.model.type}: leave it out.')
+    if args.fast is not None:
+        check_dtype(DTYPES[args.fast], get_device())
     apis.check_once(check, cfg)
     if args.tta:
         apis.use_tta(cfg, TTA_RECIPE)

@@ -1,6 +1,6 @@
 """Trains several configs with equal seeds and iterations, one after the other, and compares them.
 
-python tools/ablate.py configs/centermask/centermask-lite_v19-slim-dw-ese_fpn_shapes.py \
+python tools/analysis_tools/ablate.py configs/centermask/centermask-lite_v19-slim-dw-ese_fpn_shapes.py \
     configs/ablations/shapes_no-sam.py configs/ablations/shapes_eq1.py
 
 The first config is the one that the others are compared with. Run it again after a stop: it goes on where it was.
@@ -8,6 +8,7 @@ Writes table.md, results.csv and plot.png into the work dir.
 """
 
 import argparse
+import statistics
 import sys
 from pathlib import Path
 
@@ -15,6 +16,8 @@ import torch
 from mmdet.registry import MODELS
 
 from mmcentermask import analysis, apis
+
+TRAIN = Path(__file__).resolve().parents[1] / 'train.py'
 
 
 def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
@@ -61,21 +64,28 @@ def ablate(args: argparse.Namespace) -> None:
     for number, (name, cfg) in enumerate(cfgs.items(), 1):
         for seed in args.seeds:
             print(f'== {name}, seed {seed}: config {number} of {len(cfgs)}', flush=True)
-            run = analysis.train_once(cfg, work_dir / name / f'seed{seed}', seed, args.iterations, args.processes)
+            folder = work_dir / name / f'seed{seed}'
+            run = analysis.train_once(cfg, folder, seed, args.iterations, args.processes, TRAIN)
             scores.setdefault(name, []).append(run)
     models = [MODELS.build(cfg.model).eval() for cfg in cfgs.values()]
     passes = [analysis.network_pass(model, (args.size, args.size), args.boxes) for model in models]
-    seconds = analysis.median_times(passes)
-    rows = [
-        analysis.Row(name, scores[name], analysis.count_parameters(model), analysis.count_multiply_adds(run), time)
-        for name, model, run, time in zip(cfgs, models, passes, seconds)
+    times = analysis.time_interleaved(passes, repeats=11)
+    results = [
+        analysis.AblationResult(
+            name,
+            scores[name],
+            analysis.count_parameters(model),
+            analysis.count_macs(run),
+            statistics.median(one['network'] for one in seconds),
+        )
+        for name, model, run, seconds in zip(cfgs, models, passes, times)
     ]
-    told = (
+    text = (
         f'`python {" ".join(sys.argv)}`\n\nGMACs and ms: the network alone, without NMS and pasting, on one image of '
         f'{args.size} x {args.size} pixels with {args.boxes} boxes, on CPU, {torch.get_num_threads()} threads.'
     )
-    analysis.write_comparison(work_dir, rows, told)
-    print(f'{analysis.compare(rows)}\n\nwrote table.md, results.csv and plot.png to {work_dir}')
+    analysis.write_comparison(work_dir, results, text)
+    print(f'{analysis.compare(results)}\n\nwrote table.md, results.csv and plot.png to {work_dir}')
 
 
 def main(argv: list[str] | None = None) -> int:

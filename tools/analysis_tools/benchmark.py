@@ -1,6 +1,6 @@
-"""Times detectors side by side in one process, in turn, stage by stage.
+"""Times detectors side by side in one process, interleaved, stage by stage.
 
-python tools/benchmark.py mmdet::mask_rcnn/mask-rcnn_r50_fpn_1x_coco.py \
+python tools/analysis_tools/benchmark.py mmdet::mask_rcnn/mask-rcnn_r50_fpn_1x_coco.py \
     configs/centermask/centermask_v39-ese_fpn_ms-3x_coco.py --variants plain fp32 bf16 --threads 2
 
 Any detector of mmdet can be timed, a CenterMask by stages; the first one is what the others are compared with. Writes
@@ -9,24 +9,24 @@ table.md, results.csv and times.png. With --train it times training steps.
 
 import argparse
 import copy
+import os
+import re
 import sys
 from pathlib import Path
 
 import mmcv
 import numpy as np
 import torch
-from mmdet.registry import VISUALIZERS
+from mmdet.registry import MODELS, VISUALIZERS
 from mmdet.utils import register_all_modules
 from mmengine.config import Config
 from mmengine.hub import get_config
 from torch import nn
 
-from mmcentermask import analysis, apis, prepare_for_inference
+from mmcentermask import analysis, apis
 from mmcentermask.apis.checkpoint_check import check_same_model, read_checkpoint
-from mmcentermask.inference import DTYPES, keep_memory
+from mmcentermask.apis.fast_inference import DTYPES, check_dtype, prepare_for_inference
 from mmcentermask.models import CenterMask
-
-PREPARED = {name: dict(dtype=dtype) for name, dtype in DTYPES.items()} | {'fp32-direct': dict(winograd=False)}
 
 
 def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
@@ -39,23 +39,18 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
     parser.add_argument(
         '--variants',
         nargs='+',
-        choices=('plain', *PREPARED),
+        choices=('plain', *DTYPES),
         default=['plain'],
-        help="of each CenterMask; fp32-direct is fp32 without Winograd's way",
+        help='of each CenterMask: as it trains, or prepared for inference in a dtype (default: plain)',
     )
-    parser.add_argument('--image', help='a picture in the place of the drawn one')
+    parser.add_argument('--image', help='an image in the place of the drawn one')
     parser.add_argument(
-        '--size', type=int, nargs=2, default=[800, 1205], metavar=('HEIGHT', 'WIDTH'), help='of the drawn picture'
+        '--size', type=int, nargs=2, default=[800, 1205], metavar=('HEIGHT', 'WIDTH'), help='of the drawn image'
     )
     parser.add_argument('--repeats', type=int, default=5, help='counted runs of each (default: %(default)s)')
     parser.add_argument('--threads', type=int, help="threads on CPU (default: torch's)")
     parser.add_argument('--device', default='cpu', help='cpu or cuda (default: %(default)s)')
     parser.add_argument('--mask-format', choices=['dense', 'rle'], default='rle', help='of CenterMask (default: rle)')
-    parser.add_argument(
-        '--keep-memory',
-        action='store_true',
-        help='from run to run on CPU for every model, not for prepared ones alone',
-    )
     parser.add_argument('--draw', action='store_true', help='time the drawing of the predictions too')
     parser.add_argument('--train', action='store_true', help='time training steps')
     parser.add_argument('--batch', type=int, help='images at a time (default: 1, for training steps 2)')
@@ -75,8 +70,12 @@ def check_args(args: argparse.Namespace) -> None:
         )
     if args.train and args.variants != ['plain']:
         raise apis.InputError('--train times plain models, for prepared ones cannot be trained: leave --variants out.')
+    if not re.fullmatch(r'cpu|cuda(:\d+)?', args.device):
+        raise apis.InputError(f'--device is {args.device}: give cpu or cuda.')
     if args.device != 'cpu' and not torch.cuda.is_available():
         raise apis.InputError(f'--device is {args.device}, and there is no GPU here: leave it out.')
+    for variant in set(args.variants) - {'plain'}:
+        check_dtype(DTYPES[variant], args.device)
 
 
 def read_config(path: str) -> Config:
@@ -89,14 +88,14 @@ def read_config(path: str) -> Config:
         raise apis.InputError(f'there is no config {path}: {error}') from error
 
 
-def read_picture(args: argparse.Namespace) -> np.ndarray:
-    """Read or draw the picture, (H, W, 3), BGR."""
+def read_image(args: argparse.Namespace) -> np.ndarray:
+    """Read or draw the image, (H, W, 3), BGR."""
     if args.image is None:
-        return analysis.draw_picture(*args.size)
-    picture = mmcv.imread(args.image) if Path(args.image).is_file() else None
-    if picture is None:
-        raise apis.ImageError(f'cannot read the image {args.image}: give a picture file.')
-    return picture
+        return analysis.draw_image(*args.size)
+    image = mmcv.imread(args.image) if Path(args.image).is_file() else None
+    if image is None:
+        raise apis.ImageError(f'cannot read the image {args.image}: give an image file.')
+    return image
 
 
 def build(cfg: Config, checkpoint: str | None, data: dict, device: str) -> nn.Module:
@@ -111,102 +110,87 @@ def build(cfg: Config, checkpoint: str | None, data: dict, device: str) -> nn.Mo
     return model
 
 
-def draw_with(cfg: Config, picture: np.ndarray):
-    """Make a function that draws predictions onto the picture."""
+def draw_with(cfg: Config, image: np.ndarray):
+    """Make a function that draws predictions onto the image."""
     visualizer = VISUALIZERS.build(dict(type='CenterMaskVisualizer', name=f'benchmark {id(cfg)}'))
     names = [f'class {i}' for i in range(2000)]
     visualizer.dataset_meta = dict(classes=names, palette=[(220, 20, 60)] * len(names))
-    rgb = picture[..., ::-1].copy()
+    rgb = image[..., ::-1].copy()
     return lambda sample: visualizer.add_datasample('', rgb, sample, draw_gt=False, pred_score_thr=0.0)
 
 
-def variants_of(model: nn.Module, names: list[str]) -> dict[str, nn.Module]:
-    """Make the variants of a model; of what is no CenterMask the plain one alone."""
-    if not isinstance(model, CenterMask):
-        return {'plain': model}
-    try:
-        return {n: model if n == 'plain' else prepare_for_inference(model, **PREPARED[n]) for n in names}
-    except RuntimeError as error:
-        raise apis.InputError(str(error)) from error
-
-
-def describe(args: argparse.Namespace, picture: np.ndarray) -> str:
+def describe(args: argparse.Namespace, image: np.ndarray) -> str:
     """Say what the numbers include, and where they are from."""
     if args.train:
-        told = (
+        text = (
             f'A training step on {args.batch} images with {args.objects} objects each, the same for every model, in '
             'memory: pre-processing on the device, losses, backward pass and SGD; no loading and no augmentation. '
         )
     else:
-        told = (
-            f'Images at a time: {args.batch}, from a picture in memory (no file is read) to run-length encoded masks: '
-            "the config's test pipeline (pre-processing), network, NMS, masks in pixels of the picture (pasting) and "
+        text = (
+            f'Batches of {args.batch}, from an image in memory (no file is read) to RLE masks: '
+            "the config's test pipeline (pre-processing), network, NMS, masks in pixels of the image (pasting) and "
             'their encoding, as an evaluation needs it; drawing, where it stands, is on top. GMACs: multiply-adds of '
-            'convolutions and matrix products. '
+            'convolutions and matrix products. Each counted run follows an uncounted one of the same model. '
         )
         if args.checkpoints is None or 'none' in args.checkpoints:
-            told += (
+            text += (
                 'Weights are random, where no checkpoint is given, with the score threshold that leaves the best boxes '
                 'of a model, as many as it may return; those of CenterMask are made about 8 strides wide. '
             )
-    told += (
-        'Times are medians, with the least and the largest total in brackets; the models take turns in one process. '
-        'MiB: the largest memory beyond the weights. '
+    text += (
+        'Interleaved timing in one process; medians, with the least and the largest total in brackets. '
+        'MiB: peak memory beyond the weights.'
     )
-    if not args.train:
-        told += 'In each turn a model runs twice, and the second run counts. '
-    if args.device == 'cpu' and args.keep_memory:
-        told += 'Memory is kept from run to run for every model. '
-    elif not args.train and args.device == 'cpu':
-        told += 'Memory is kept from run to run for prepared models; for the others it is as the system has it. '
     threads = '' if args.device != 'cpu' else f', {torch.get_num_threads()} threads'
-    size = f'{picture.shape[0]} x {picture.shape[1]} pixels (height x width)'
+    malloc = ''.join(f', {name}={value}' for name, value in sorted(os.environ.items()) if name.startswith('MALLOC_'))
+    size = f'{image.shape[0]} x {image.shape[1]} pixels (height x width)'
     return (
-        f'{told}\n\n`python {" ".join(sys.argv)}`\n\n{analysis.hardware(args.device)}{threads}; picture of {size}; '
-        f'{args.repeats} runs; {analysis.versions()}.'
+        f'{text}\n\n`python {" ".join(sys.argv)}`\n\n{analysis.hardware(args.device)}{threads}{malloc}; '
+        f'image of {size}; {args.repeats} runs; {analysis.versions()}.'
     )
 
 
-def rows_to_test(args: argparse.Namespace, cfgs: dict[str, Config], picture: np.ndarray) -> list[analysis.Measured]:
-    """Time inference."""
-    names, runs, costs = [], [], []
+def time_inference(
+    args: argparse.Namespace, cfgs: dict[str, Config], image: np.ndarray
+) -> list[analysis.BenchmarkResult]:
+    """Time every variant of every model."""
+    runs, costs = {}, []
     checkpoints = args.checkpoints or ['none'] * len(cfgs)
     for (name, cfg), checkpoint in zip(cfgs.items(), checkpoints):
-        prepare = analysis.test_pipeline(cfg, picture, args.batch)
+        prepare = analysis.test_pipeline(cfg, image, args.batch)
         model = build(cfg, None if checkpoint == 'none' else checkpoint, prepare(), args.device)
-        run = analysis.TestedModel(model, prepare)
-        cost = analysis.count_parameters(model), analysis.count_multiply_adds(run)
-        draw = draw_with(cfg, picture) if args.draw else None
-        for variant, made in variants_of(model, args.variants).items():
-            names.append(name if len(args.variants) == 1 and variant == 'plain' else f'{name}, {variant}')
-            kept = args.keep_memory or variant != 'plain'
-            runs.append(analysis.TestedModel(made, prepare, draw, kept))
+        cost = analysis.count_parameters(model), analysis.count_macs(analysis.InferenceRun(model, prepare))
+        draw = draw_with(cfg, image) if args.draw else None
+        variants = args.variants if isinstance(model, CenterMask) else ['plain']
+        for variant in variants:
+            made = model if variant == 'plain' else prepare_for_inference(model, DTYPES[variant])
+            label = name if args.variants == ['plain'] else f'{name}, {variant}'
+            runs[label] = analysis.InferenceRun(made, prepare, draw)
             costs.append(cost)
-    turns = [run.turn for run in runs]
-    results = analysis.measure(turns, args.repeats)
-    memory = [analysis.peak_memory(turn, args.device) for turn in turns]
+    times = analysis.time_interleaved(list(runs.values()), args.repeats, warmups=1)
     return [
-        analysis.Measured(name, result, peak, parameters, multiply_adds, run.boxes)
-        for name, run, result, peak, (parameters, multiply_adds) in zip(names, runs, results, memory, costs)
+        analysis.BenchmarkResult(label, seconds, analysis.peak_memory(run, args.device), *cost, run.boxes)
+        for (label, run), seconds, cost in zip(runs.items(), times, costs)
     ]
 
 
-def rows_to_train(args: argparse.Namespace, cfgs: dict[str, Config], picture: np.ndarray) -> list[analysis.Measured]:
+def time_training(
+    args: argparse.Namespace, cfgs: dict[str, Config], image: np.ndarray
+) -> list[analysis.BenchmarkResult]:
     """Time training steps."""
-    runs = []
-    for cfg in cfgs.values():
+    runs = {}
+    for name, cfg in cfgs.items():
         model = analysis.build_untrained(cfg).to(args.device)
-        prepare = analysis.test_pipeline(cfg, picture)
-        # of the mask head, which every model here has
-        classes = model.roi_head.mask_head.num_classes
-        data = analysis.make_training_batch(prepare, args.batch, args.objects, classes)
-        runs.append(analysis.TrainedModel(model, data))
-    keep_memory(args.keep_memory)
-    results = analysis.measure(runs, args.repeats)
-    memory = [analysis.peak_memory(run, args.device) for run in runs]
+        classes = model.roi_head.mask_head.num_classes  # of the mask head, which every model here has
+        data = analysis.make_training_batch(analysis.test_pipeline(cfg, image), args.batch, args.objects, classes)
+        runs[name] = analysis.TrainingRun(model, data)
+    times = analysis.time_interleaved(list(runs.values()), args.repeats)
     return [
-        analysis.Measured(name, result, peak, analysis.count_parameters(run.model), None, None)
-        for name, result, peak, run in zip(cfgs, results, memory, runs)
+        analysis.BenchmarkResult(
+            name, seconds, analysis.peak_memory(run, args.device), analysis.count_parameters(run.model)
+        )
+        for (name, run), seconds in zip(runs.items(), times)
     ]
 
 
@@ -224,12 +208,12 @@ def benchmark(args: argparse.Namespace) -> None:
         if name in cfgs:
             raise apis.InputError(f'two configs are named {name}: give each once.')
         cfgs[name] = copy.deepcopy(read_config(path))
-        if cfgs[name].model.type in ('CenterMask', 'CenterMaskV1'):
+        if issubclass(MODELS.get(cfgs[name].model.type), CenterMask):
             cfgs[name].model.test_cfg.rcnn.mask_format = args.mask_format
-    picture = read_picture(args)
-    rows = (rows_to_train if args.train else rows_to_test)(args, cfgs, picture)
-    analysis.write_measured(args.out, rows, describe(args, picture))
-    print(f'{analysis.table_of(rows)}\n\nwrote table.md, results.csv and times.png to {args.out}')
+    image = read_image(args)
+    results = (time_training if args.train else time_inference)(args, cfgs, image)
+    analysis.write_benchmark(args.out, results, describe(args, image))
+    print(f'{analysis.benchmark_table(results)}\n\nwrote table.md, results.csv and times.png to {args.out}')
 
 
 def main(argv: list[str] | None = None) -> int:

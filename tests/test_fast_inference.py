@@ -1,7 +1,13 @@
 """A prepared model gives what the plain one gives, and cannot be trained."""
 
 import copy
+import mmap
+import os
 import pickle
+import platform
+import re
+import subprocess
+import sys
 from types import SimpleNamespace
 
 import pytest
@@ -14,17 +20,14 @@ from official_case import batch, build_model, known_answers
 from recipe import official_shapes, recipe
 from test_equality import cases
 from tiny_run import make_data, run_tool, write_config
-from tolerances import SCORES, WINOGRAD, WINOGRAD_BOXES, assert_same_detections
+from tolerances import SCORES, assert_same_detections
 from torch import nn
 
-from conftest import CONFIGS, build, sample, small_config
+from conftest import CONFIGS, ROOT, build, sample, small_config
 from mmcentermask import prepare_for_inference
+from mmcentermask.apis import InputError, fast_inference
+from mmcentermask.apis.fast_inference import FastTestHook, check_dtype, fold_batch_norms
 from mmcentermask.checkpoints import convert_state_dict
-from mmcentermask.inference import FastTestHook, winograd_conv
-from mmcentermask.inference.batch_norm_folding import fold_batch_norms
-from mmcentermask.inference.cached_points import SIZES, CachedPoints
-from mmcentermask.inference.packed_conv import PackedConv2d, packing_works
-from mmcentermask.inference.winograd_conv import WinogradConv2d, winograd_works
 from mmcentermask.models import CenterMaskTTA, SpatialAttention
 
 register_all_modules()
@@ -71,8 +74,7 @@ def test_the_trained_model_stays_as_it_is(lite):
     hooks = sum(len(m._forward_pre_hooks) + len(m._forward_hooks) for m in model.modules())
     plain = detections(model, inputs, samples)
     prepared = prepare_for_inference(model)
-    assert any('packed' in done or 'channels-last' in done for done in prepared.prepared)
-    assert 'folded 22 batch norms' in prepared.prepared
+    assert prepared.prepared == ['folded 22 batch norms', 'channels-last layout']
     assert sum(len(m._forward_pre_hooks) + len(m._forward_hooks) for m in model.modules()) == hooks
     assert all(torch.equal(value, before[name]) for name, value in model.state_dict().items())
     for again, first in zip(detections(model, inputs, samples), plain, strict=True):
@@ -82,12 +84,10 @@ def test_the_trained_model_stays_as_it_is(lite):
 
 
 @pytest.mark.parametrize('dtype', [torch.bfloat16, torch.float16])
-def test_reduced_precision_keeps_scores_and_boxes_in_float32(lite, dtype):
+def test_reduced_precision_keeps_scores_and_boxes_in_float32(monkeypatch, lite, dtype):
+    monkeypatch.setattr(fast_inference, '_has_instructions', lambda dtype: True)  # slow without, but right
     model, inputs, samples = lite
-    try:
-        prepared = prepare_for_inference(model, dtype)
-    except RuntimeError as error:
-        pytest.skip(str(error))
+    prepared = prepare_for_inference(model, dtype)
     with torch.no_grad():
         feats = prepared.extract_feat(inputs)
         plain_feats = model.extract_feat(inputs)
@@ -141,11 +141,11 @@ def test_training_is_refused(lite):
 def test_what_cannot_be_prepared(monkeypatch, lite):
     with pytest.raises(TypeError, match='takes a CenterMask, not a Conv2d'):
         prepare_for_inference(nn.Conv2d(1, 1, 1))
-    with pytest.raises(ValueError, match='must be one of torch.float32, torch.bfloat16, torch.float16'):
+    with pytest.raises(InputError, match='must be one of torch.float32, torch.bfloat16, torch.float16'):
         prepare_for_inference(lite[0], torch.int8)
     monkeypatch.delenv('CXX', raising=False)
     monkeypatch.setenv('PATH', '')
-    with pytest.raises(RuntimeError, match=r'needs a C\+\+ compiler on CPU, and there is none'):
+    with pytest.raises(InputError, match=r'needs a C\+\+ compiler on CPU, and there is none'):
         prepare_for_inference(lite[0], compile=True)
 
 
@@ -201,130 +201,53 @@ def test_folding_by_hand(kind):
     holder = nn.Sequential(block)
     with torch.no_grad():
         expected = holder(x)
-        assert fold_batch_norms(holder) == 1 and isinstance(block.norm, nn.Identity)
+        fold_batch_norms(holder)
+        assert isinstance(block.norm, nn.Identity)
         torch.testing.assert_close(holder(x), expected)
-    assert fold_batch_norms(holder) == 0
 
 
-@pytest.mark.parametrize('dtype', [torch.float32, torch.bfloat16])
-@pytest.mark.parametrize(
-    'channels, out, size, kwargs',
-    [
-        (3, 8, 3, dict(stride=2, padding=1)),
-        (16, 16, 3, dict(padding=1, groups=16)),
-        (24, 5, 1, dict(bias=False)),
-        (16, 32, 3, dict(padding=2, dilation=2)),
-    ],
-)
-def test_packed_convolutions(dtype, channels, out, size, kwargs):
-    if not packing_works(dtype):
-        pytest.skip('this torch packs no convolutions')
-    torch.manual_seed(0)
-    conv = nn.Conv2d(channels, out, size, **kwargs).to(dtype)
-    for relu in (False, True):
-        packed = PackedConv2d(conv, relu)
-        for shape in ((1, 13, 7), (3, 64, 90), (0, 14, 14)):
-            x = torch.randn(shape[0], channels, *shape[1:]).to(dtype)
-            with torch.no_grad():
-                expected = conv(x).relu() if relu else conv(x)
-                tolerance = 1e-5 if dtype is torch.float32 else 0.02
-                torch.testing.assert_close(packed(x), expected, rtol=tolerance, atol=tolerance)
+def processor(monkeypatch, *instructions):
+    """Pretend to be on a processor that has these of the instructions that torch tells of."""
+    known = ['avx512_bf16', 'avx512_fp16', 'amx_bf16', 'amx_fp16', 'avx_ne_convert', 'bf16', 'fp16_arith']
+    capabilities = {name: name in instructions for name in known}
+    monkeypatch.setattr(torch.cpu, 'get_capabilities', lambda: capabilities, raising=False)
 
 
-def test_a_torch_that_cannot_pack_is_left_alone(monkeypatch, lite):
-    def fails(*args):
-        raise RuntimeError('no such operator')
-
-    monkeypatch.setattr('mmcentermask.inference.packed_conv.PackedConv2d.forward', fails)
-    with pytest.warns(UserWarning, match='convolutions stay as they are.*no such operator'):
-        prepared = prepare_for_inference(lite[0])
-    assert not [m for m in prepared.modules() if isinstance(m, PackedConv2d)]
-    assert not [done for done in prepared.prepared if 'packed' in done]
-
-
-@pytest.fixture
-def winograd_calls(monkeypatch):
-    """Number of channels of each convolution that goes Winograd's way."""
-    if not winograd_works():
-        pytest.skip('this torch has no NNPACK')
-    calls, real = [], torch._nnpack_spatial_convolution
-
-    def convolve(x, weight, *args):
-        calls.append(weight.shape[1])
-        return real(x, weight, *args)
-
-    monkeypatch.setattr(torch, '_nnpack_spatial_convolution', convolve)
-    return calls
+def test_a_cpu_without_the_instructions_is_told(monkeypatch, capsys, lite):
+    processor(monkeypatch, 'avx512_fp16')
+    check_dtype(torch.float16, 'cpu')
+    processor(monkeypatch, 'amx_bf16')
+    check_dtype(torch.bfloat16, 'cpu')
+    told = []
+    monkeypatch.setattr(fast_inference, 'print_log', lambda text, logger, level=0: told.append(text))
+    prepare_for_inference(lite[0], torch.bfloat16)
+    assert not [text for text in told if 'instructions' in text]
+    with pytest.raises(InputError, match='no float16 instructions.*several times slower than float32: take float32'):
+        prepare_for_inference(lite[0], torch.float16)
+    processor(monkeypatch)
+    prepare_for_inference(lite[0], torch.bfloat16)
+    (warning,) = [text for text in told if 'instructions' in text]
+    assert 'no bfloat16 instructions' in warning and 'float32 is the faster choice here' in warning
 
 
-@pytest.mark.parametrize('packed', [None, False, True], ids=['plain', 'packed', 'packed with ReLU'])
-@pytest.mark.parametrize('bias', [True, False])
-def test_winograd_convolutions(winograd_calls, packed, bias):
-    torch.manual_seed(0)
-    conv = nn.Conv2d(128, 64, 3, padding=1, bias=bias).to(memory_format=torch.channels_last)
-    direct = conv if packed is None else PackedConv2d(conv, relu=packed)
-    winograd = WinogradConv2d(direct, 35 * 50)
-    large = torch.randn(1, 128, 35, 50)
-    with torch.no_grad():
-        for x in (large, large.to(memory_format=torch.channels_last)):
-            # both with or without ReLU
-            torch.testing.assert_close(winograd(x), direct(x), rtol=0, atol=WINOGRAD * direct(x).std().item())
-        assert winograd_calls == [128, 128]
-        for x in (large[..., :49], large.expand(2, -1, -1, -1), large[:0]):
-            assert torch.equal(winograd(x), direct(x))
-        assert winograd_calls == [128, 128]
+@pytest.mark.parametrize('dtype, name', [(torch.bfloat16, 'bf16'), (torch.float16, 'fp16')])
+def test_older_torch_is_asked_for_onednn_alone(monkeypatch, dtype, name):
+    monkeypatch.delattr(torch.cpu, 'get_capabilities', raising=False)
+    for answer in (False, True):
+        monkeypatch.setattr(torch.ops.mkldnn, f'_is_mkldnn_{name}_supported', lambda answer=answer: answer)
+        assert fast_inference._has_instructions(dtype) is answer
 
 
-def test_large_maps_go_winograds_way_with_equal_results(monkeypatch, winograd_calls):
-    """On 448 x 512: one convolution of the neck, and the towers of the box head on P3."""
-    monkeypatch.setattr(winograd_conv, '_LEAST_PRODUCTS', 8e8)
-    name = 'centermask_V_39_eSE_FPN_ms_3x'
-    model = build_model(name)
-    model.test_cfg.score_thr = 0
-    inputs, _ = batch(known_answers(name), model)
-    image, samples = nn.functional.interpolate(inputs[:1], (448, 512), mode='bilinear'), [sample(448, 512)]
-    (plain,) = detections(model, image, samples)
-    for options, wanted in ((dict(winograd=False), 0), (dict(dtype=torch.bfloat16), 0), ({}, 1 + 8)):
-        prepared = prepare_for_inference(model, **options)
-        winograd_calls.clear()
-        (found,) = detections(prepared, image, samples)
-        assert len(winograd_calls) == wanted
-        assert any('Winograd' in done for done in prepared.prepared) == (wanted > 0)
-    assert_same_detections(found, plain, boxes=WINOGRAD_BOXES)
-
-
-@pytest.mark.parametrize('there', [False, True])
-def test_a_torch_without_nnpack_goes_the_direct_way(monkeypatch, lite, there):
-    def wrong(x, weight, *args):
-        return x[:, : len(weight)]
-
-    monkeypatch.setattr(torch, '_nnpack_available', lambda: there, raising=False)
-    monkeypatch.setattr(torch, '_nnpack_spatial_convolution', wrong, raising=False)
-    prepared = prepare_for_inference(lite[0])
-    assert not [m for m in prepared.modules() if isinstance(m, WinogradConv2d)]
-    assert not [done for done in prepared.prepared if 'Winograd' in done]
-
-
-def test_points_are_computed_once_for_a_size(lite):
-    generator = copy.deepcopy(lite[0].bbox_head.prior_generator)
-    points = CachedPoints(generator)
-    sizes = [(12, 12), (6, 6), (3, 3), (2, 2), (1, 1)]
-    first = points(sizes, dtype=torch.float32, device='cpu')
-    for ours, plain in zip(first, generator.grid_priors(sizes, device='cpu'), strict=True):
-        assert torch.equal(ours, plain)
-    assert points(list(map(torch.Size, sizes)), dtype=torch.float32, device='cpu') is first
-    assert points(sizes, dtype=torch.float64, device='cpu')[0].dtype == torch.float64
-    for width in range(SIZES + 3):
-        points([(1, 1 + width)] * 5, device='cpu')
-    assert len(points.kept) == SIZES
-    pickle.dumps(points)
+def test_a_prepared_model_can_be_pickled(lite):
+    prepared = prepare_for_inference(lite[0], torch.bfloat16)
+    assert pickle.loads(pickle.dumps(prepared)).prepared == prepared.prepared
 
 
 def test_the_hook_prepares_what_is_wrapped(lite):
     tta = CenterMaskTTA(dict(nms=dict(type='nms', iou_threshold=0.6), max_per_img=10), lite[0])
     runner = SimpleNamespace(model=tta)
     FastTestHook('bf16').before_test(runner)
-    assert runner.model is tta and 'bfloat16' in tta.module.prepared[1]
+    assert runner.model is tta and 'bfloat16' in tta.module.prepared[-1]
     runner = SimpleNamespace(model=lite[0])
     FastTestHook().before_test(runner)
     assert runner.model is not lite[0] and runner.model.prepared
@@ -347,3 +270,39 @@ def test_the_command_tests_with_a_fast_model(tmp_path, monkeypatch, capsys):
             option
         )
     assert torch.allclose(found[0]['scores'], found[1]['scores'], atol=SCORES) and len(found[2]['scores']) > 0
+
+
+def test_the_command_refuses_float16_on_a_cpu_without_it(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    processor(monkeypatch)
+    monkeypatch.setattr('mmengine.device.utils.DEVICE', 'cpu')
+    config = write_config(tmp_path / 'tiny.py', make_data(tmp_path / 'data'))
+    assert run_tool('tools/test.py', config, 'weights.pth', '--fast', 'fp16', '--work-dir', 'run') == 1
+    assert 'this CPU has no float16 instructions' in capsys.readouterr().err and not (tmp_path / 'run').exists()
+
+
+MALLOC = dict(re.findall(r'(MALLOC_\w+)=(\d+)', (ROOT / 'docs/benchmark.md').read_text()))
+FAULTS = """
+import ctypes
+import resource
+import torch
+
+ctypes.CDLL(None).prctl(41, 1, 0, 0, 0)  # no huge pages, PR_SET_THP_DISABLE: one fault each would hand out 2 MB
+
+def faults():  # pages that the system hands out for a tensor of 64 MB
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt
+    torch.ones(16 << 20)
+    return resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before
+
+print(min(faults() for _ in range(40)))
+"""
+
+
+@pytest.mark.skipif(platform.libc_ver()[0] != 'glibc', reason='these variables are for glibc')
+def test_the_environment_of_the_docs_keeps_freed_memory():
+    assert len(MALLOC) == 2
+    default, retained = [
+        int(subprocess.run([sys.executable, '-c', FAULTS], env=env, capture_output=True, check=True).stdout)
+        for env in (os.environ, dict(os.environ, **MALLOC))
+    ]
+    assert retained < (64 << 20) // mmap.PAGESIZE // 2 < default
