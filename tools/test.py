@@ -9,7 +9,6 @@ from pathlib import Path
 
 from mmdet.engine.hooks.utils import trigger_visualization_hook
 from mmdet.registry import MODELS
-from mmengine.config import Config
 
 from mmcentermask import apis
 from mmcentermask.evaluation import DumpRunLengths
@@ -40,12 +39,6 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
     return parser.parse_args(argv)
 
 
-def check(cfg: Config) -> None:
-    """Find out what cannot work before anything is written."""
-    apis.check_data_for_testing(cfg)
-    apis.check_model_for_testing(cfg)
-
-
 def test(args: argparse.Namespace) -> None:
     """Evaluate as the command line says."""
     if args.out is not None and not args.out.endswith(('.pkl', '.pickle')):
@@ -57,7 +50,9 @@ def test(args: argparse.Namespace) -> None:
     apis.start_processes(cfg, args.launcher, args.local_rank)
     if args.fast is not None and not issubclass(MODELS.get(cfg.model.type), CenterMask):
         raise apis.InputError(f'--fast is for a CenterMask, but {args.config} has a {cfg.model.type}: leave it out.')
-    apis.check_once(check, cfg)
+    if not args.no_check:
+        apis.check_once(apis.check_data_for_testing, cfg)
+    apis.check_once(apis.check_model_for_testing, cfg)
     if args.tta:
         apis.use_tta(cfg, TTA_RECIPE)
     if args.fast is not None:

@@ -7,8 +7,6 @@ python tools/train.py configs/centermask/centermask-lite_v19-slim-dw-ese_fpn_ms-
 import argparse
 import sys
 
-from mmengine.config import Config
-
 from mmcentermask import apis
 
 
@@ -29,12 +27,6 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
     return parser.parse_args(argv)
 
 
-def check(cfg: Config) -> None:
-    """Find out what cannot work before anything is written."""
-    apis.check_data_for_training(cfg)
-    apis.check_model_for_training(cfg)
-
-
 def train(args: argparse.Namespace) -> None:
     """Train as the command line says."""
     cfg = apis.load_config(args.config, args.cfg_options, args.work_dir)
@@ -44,7 +36,9 @@ def train(args: argparse.Namespace) -> None:
         apis.set_auto_scale_lr(cfg)
     apis.set_resume(cfg, args.resume)
     apis.start_processes(cfg, args.launcher, args.local_rank)
-    apis.check_once(check, cfg)
+    if not args.no_check:
+        apis.check_once(apis.check_data_for_training, cfg)
+    apis.check_once(apis.check_model_for_training, cfg)
     with apis.named_image_errors():
         apis.build_runner(cfg).train()
 

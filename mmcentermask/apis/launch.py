@@ -33,6 +33,7 @@ def add_run_options(parser: argparse.ArgumentParser) -> None:
         metavar='KEY=VALUE',
         help='parts of the config to override, such as data_root=FOLDER model.num_classes=1; lists as key="[a,b]"',
     )
+    parser.add_argument('--no-check', action='store_true', help='begin without a look at the annotations and images')
     parser.add_argument('--launcher', choices=['none', 'pytorch', 'slurm', 'mpi'], default='none')
     # torch.distributed.launch passes it, torchrun sets the environment variable
     parser.add_argument('--local_rank', '--local-rank', type=int, default=0, help=argparse.SUPPRESS)

@@ -1,5 +1,6 @@
 """Reading images and annotations, and a drawn data set to try training on."""
 
+from .coco import CocoInstanceDataset
 from .load_annotations import LoadInstanceAnnotations
 from .load_image import LoadTrainingImage
 from .shapes import CLASSES, DEFAULT, HARD, PALETTE, Difficulty, Instance, draw
@@ -7,6 +8,7 @@ from .shapes_coco import decode, make_shapes, segmentation
 
 __all__ = [
     'CLASSES',
+    'CocoInstanceDataset',
     'DEFAULT',
     'HARD',
     'PALETTE',
