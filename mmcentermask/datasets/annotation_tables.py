@@ -1,6 +1,5 @@
 """A COCO file as columns, for the rules on it: what stands in the entries, and what a run makes of it."""
 
-from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -10,7 +9,7 @@ import numpy as np
 
 from .image_files import Decoder, Problem, look_at_images
 from .masks import NOTHING, Masks
-from .values import LARGEST, is_flag, is_id, is_name, is_number, is_side
+from .values import is_flag, is_id, is_name, is_number, is_side
 
 __all__ = ['CocoSplit', 'CocoTables']
 
@@ -63,6 +62,11 @@ class CocoSplit:
     backend: str = 'cv2'
     tolerant: bool = False
     place: str = 'train_dataloader.dataset'
+
+    @property
+    def masks_needed(self) -> bool:
+        """Whether the run fails on an object without a mask."""
+        return self.masks_present or self.masks_scored
 
     @property
     def annotated(self) -> bool:
@@ -201,40 +205,41 @@ class CocoTables:
         return list(self.names.values() if self.split.classes is None else self.split.classes)
 
     @cached_property
-    def usable(self) -> tuple[np.ndarray, Counter]:
-        """(N,), whether training learns from an object or a score counts it, and reason -> how many are lost.
+    def usable(self) -> tuple[np.ndarray, dict[tuple[str, str], np.ndarray]]:
+        """(N,), whether training learns from an object or a score counts it; and why which are left out.
 
-        The filters are those of CocoDataset and LoadInstanceAnnotations in training, of COCOeval in evaluation.
+        The filters are those of CocoDataset and LoadInstanceAnnotations in training, of COCOeval in evaluation. A
+        reason is the key that is at fault and a text, and has the objects that it is the first reason for.
         """
-        x, y, w, h = self.box.T
-        height, width = self.size.T
         known = np.array([self.names.get(i) in self.classes for i in range(len(self.categories))] + [False])
         reasons = {
-            'are in no image of the file': self.image < 0,
-            'are of no category of the file': self.category < 0,
-            'are crowds (iscrowd is 1)': self.crowd,
+            ('image_id', 'are in no image of the file'): self.image < 0,
+            ('category_id', 'are of no category of the file'): self.category < 0,
+            ('iscrowd', 'are crowds'): self.crowd,
         }
         if self.split.trained:
-            ignored = [bool(entry.get('ignore')) for entry in self.annotations]
+            x, y, w, h = self.box.T
+            height, width = self.size.T
             area = [entry['area'] if is_number(entry.get('area')) else 0 for entry in self.annotations]
             with np.errstate(invalid='ignore'):
                 inside = (np.minimum(x + w, width) > np.maximum(x, 0)) & (np.minimum(y + h, height) > np.maximum(y, 0))
-                small = ~((w >= 1) & (h >= 1))
+                large = (w >= 1) & (h >= 1)
+            small = self.size.min(1, initial=2**31) < self.split.min_size
             reasons |= {
-                'are marked with "ignore"': np.array(ignored, bool),
-                'have a box below one pixel': small,
-                'have an area of zero': np.array(area, np.float64) <= 0,
-                'have a box outside of the image': ~inside,
-                f'are in images below {self.split.min_size} pixels': self.size.min(1, initial=LARGEST)
-                < self.split.min_size,
+                ('ignore', 'are to be ignored'): np.array([bool(e.get('ignore')) for e in self.annotations], bool),
+                ('bbox', 'have a box of less than a pixel'): ~large,
+                ('area', 'have an area of zero'): np.array(area, np.float64) <= 0,
+                ('bbox', 'have a box outside of the image'): ~inside,
+                ('image_id', f'are in images of less than {self.split.min_size} pixels'): small,
             }
             if self.split.masks:
-                reasons['have no mask'] = ~self.masks.usable
-        usable, lost = known[self.category] | (self.category < 0), Counter()
+                reasons['segmentation', 'have no mask'] = ~self.masks.usable
+        usable, lost = known[self.category] | (self.category < 0), {}
         for reason, out in reasons.items():
-            lost[reason] = int((usable & out).sum())
+            if (usable & out).any():
+                lost[reason] = np.flatnonzero(usable & out)
             usable = usable & ~out
-        return usable, +lost
+        return usable, lost
 
     @cached_property
     def masks(self) -> Masks:
@@ -242,8 +247,8 @@ class CocoTables:
         return Masks([entry.get('segmentation', NOTHING) for entry in self.annotations], self.size, self.dear)
 
     @cached_property
-    def image_problems(self) -> list[tuple[int, Problem]]:
-        """Position of an image and what is wrong with its file; of a part of the images where there are many."""
+    def opened(self) -> list[int]:
+        """Positions of the images whose files are looked at: a part of them where there are many."""
         if not self.split.images:
             return []
         rows = [i for i in range(len(self.images)) if i not in self.wrong_images]
@@ -252,6 +257,12 @@ class CocoTables:
             rows = [i for i in rows if i in used]
         if not self.dear and len(rows) > _OPENED:
             rows = [rows[i * len(rows) // _OPENED] for i in range(_OPENED)]
+        return rows
+
+    @cached_property
+    def image_problems(self) -> list[tuple[int, Problem]]:
+        """Position of an image and what is wrong with its file."""
+        rows = self.opened
         looks = look_at_images(
             [self.images[i]['file_name'] for i in rows],
             [tuple(self.sizes[i].tolist()) for i in rows],

@@ -20,8 +20,8 @@ from mmcentermask.evaluation import CocoInstanceMetric
 
 from ..errors import AnnotationError, InputError, MissingFileError
 from .annotation_tables import CocoSplit
+from .class_rules import check_num_classes
 from .coco import CocoReader, read_coco
-from .entry_rules import check_num_classes
 from .load_annotations import LoadInstanceAnnotations
 from .load_image import LoadTrainingImage
 

@@ -35,7 +35,7 @@ def _beyond(t: CocoTables, corners: np.ndarray) -> np.ndarray:
     return np.maximum(-corners[:, :2], corners[:, 2:] - size).max(1)
 
 
-@rule('box-corners', 'error', 'boxes are x1, y1, x2, y2', 'write [x, y, width, height], as COCO does')
+@rule('box-corners', 'error', 'boxes are [x1, y1, x2, y2]', 'write [x, y, width, height], as COCO does')
 def _(t):
     masks = t.masks.covered if t.split.masks else np.full_like(t.box, np.nan)
     judged = ~np.isnan(masks[:, 0]) & ~np.isnan(t.box[:, 0])
@@ -47,7 +47,9 @@ def _(t):
     if better.sum() > 0.5 * max(judged.sum(), 1) or guessed.sum() > 0.25 * max((~judged).sum(), 3):
         rows = np.flatnonzero(better | guessed)
         yield at_object(
-            t, rows[0], f'so do {len(rows)} of {len(t.box)} boxes fit, first {shown(t.annotations[rows[0]]["bbox"])}'
+            t,
+            rows[0],
+            f'that is how {len(rows)} of {len(t.box)} boxes fit, first {shown(t.annotations[rows[0]]["bbox"])}',
         )
 
 
@@ -91,7 +93,7 @@ def _mask_rule(name: str, severity: str, text: str, hint: str) -> None:
                     yield at_object(t, row, detail)
 
 
-_mask_rule('mask-missing', 'masks_present', 'object has no mask', 'give a polygon or an RLE')
+_mask_rule('mask-missing', 'masks_needed', 'object has no mask', 'give a polygon or an RLE')
 _mask_rule(
     'polygon-invalid',
     'error',

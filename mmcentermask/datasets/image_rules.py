@@ -19,7 +19,8 @@ _image_rule(
     'image has another size than its entry says',
     'annotate the images as they are read, and write that size into the entries; where EXIF turned an image that was '
     'annotated as it is stored, set color_type=color_ignore_orientation in each LoadTrainingImage and '
-    'LoadImageFromFile, as --cfg-options train_dataloader.dataset.pipeline.0.color_type=color_ignore_orientation does',
+    'LoadImageFromFile: --cfg-options train_dataloader.dataset.pipeline.0.color_type=color_ignore_orientation, and so '
+    'for val_dataloader and test_dataloader',
 )
 _image_rule(
     'image-depth',

@@ -49,7 +49,7 @@ def _where(finding: Finding, tables: CocoTables) -> str:
             continue
         value = _value(tables, table, index, key)
         if place == 'image' and isinstance(value, str):
-            places.append(printable(value, 40))
+            places.append(printable(value, 40) if places else f'{table}[{index}] ({printable(value, 40)})')
         else:
             places.append(f'{table}[{index}]' + (f' ({key} {shown(value)})' if value is not None else ''))
     return ' in '.join(places)
