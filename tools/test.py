@@ -23,6 +23,7 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
         metavar='KEY=VALUE',
         help='parts of the config to override, such as data_root=FOLDER model.num_classes=1; lists as key="[a,b]"',
     )
+    parser.add_argument('--no-check', action='store_true', help='begin without a look at the annotations and images')
     parser.add_argument('--launcher', choices=['none', 'pytorch', 'slurm', 'mpi'], default='none')
     # torch.distributed.launch passes it, torchrun sets the environment variable
     parser.add_argument('--local_rank', '--local-rank', type=int, default=0, help=argparse.SUPPRESS)
@@ -52,10 +53,6 @@ def test(args: argparse.Namespace) -> None:
     from mmcentermask.evaluation import DumpRunLengths
     from mmcentermask.models import CenterMask
 
-    def check(cfg):
-        apis.check_data_for_testing(cfg)
-        apis.check_model_for_testing(cfg)
-
     if args.out is not None and not args.out.endswith(('.pkl', '.pickle')):
         raise apis.InputError(f'--out is {args.out}, but it writes a pickle file: give a name that ends in .pkl.')
     cfg = apis.load_config(args.config, args.cfg_options, args.work_dir)
@@ -67,7 +64,9 @@ def test(args: argparse.Namespace) -> None:
         raise apis.InputError(f'--fast is for a CenterMask, but {args.config} has a {cfg.model.type}: leave it out.')
     if args.fast is not None:
         check_dtype(DTYPES[args.fast], get_device())
-    apis.check_once(check, cfg)
+    if not args.no_check:
+        apis.check_once(apis.check_data_for_testing, cfg)
+    apis.check_once(apis.check_model_for_testing, cfg)
     if args.tta:
         apis.use_tta(cfg, TTA_RECIPE)
     if args.fast is not None:

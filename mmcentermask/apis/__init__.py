@@ -1,15 +1,8 @@
 """What the starters in tools/ and demo/ are made of, and prediction from Python."""
 
+from ..datasets.data_check import check_data_for_testing, check_data_for_training
+from ..datasets.image_files import named_image_errors
 from ..errors import AnnotationError, CheckpointError, ImageError, InputError, MissingFileError
-from .dataset_check import (
-    check_data_for_testing,
-    check_data_for_training,
-    is_scored,
-    leaves,
-    num_classes_of,
-    open_dataset,
-)
-from .image_check import named_image_errors
 from .inferencer import CenterMaskInferencer
 from .launch import build_runner, check_least, check_once, report_input_errors, start_processes
 from .model_check import check_model_for_testing, check_model_for_training
@@ -31,12 +24,8 @@ __all__ = [
     'check_model_for_testing',
     'check_model_for_training',
     'check_once',
-    'is_scored',
-    'leaves',
     'load_config',
     'named_image_errors',
-    'num_classes_of',
-    'open_dataset',
     'report_input_errors',
     'set_auto_scale_lr',
     'set_resume',

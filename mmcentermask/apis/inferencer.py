@@ -14,9 +14,9 @@ from torch import Tensor, nn
 
 from mmcentermask.structures import rle_to_json
 
+from ..datasets.image_files import check_images, named_image_errors
 from ..errors import InputError, MissingFileError
 from .checkpoint_check import check_same_model, read_checkpoint
-from .image_check import check_images, named_image_errors
 
 __all__ = ['CenterMaskInferencer']
 

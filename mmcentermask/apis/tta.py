@@ -6,8 +6,8 @@ from pathlib import Path
 from mmengine.config import Config, ConfigDict
 from mmengine.dist import get_rank
 
+from ..datasets.config_datasets import leaves
 from ..errors import InputError
-from .dataset_check import leaves
 from .model_check import build_model
 
 __all__ = ['use_tta']

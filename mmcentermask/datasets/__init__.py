@@ -1,5 +1,6 @@
 """Reading images and annotations, and a drawn data set to try training on."""
 
+from .coco import CocoInstanceDataset
 from .legacy_transforms import FilterLegacyBoxes, LegacyRandomFlip, LegacyResize
 from .load_annotations import LoadInstanceAnnotations
 from .load_image import LoadTrainingImage
@@ -8,6 +9,7 @@ from .shapes_coco import decode, make_shapes, segmentation
 
 __all__ = [
     'CLASSES',
+    'CocoInstanceDataset',
     'DEFAULT',
     'FilterLegacyBoxes',
     'HARD',

@@ -13,11 +13,11 @@ train_pipeline = [
 ]
 train_dataloader = dict(
     sampler=dict(_delete_=True, type='InfiniteSampler', shuffle=True),
-    dataset=dict(data_root=data_root, pipeline=train_pipeline),
+    dataset=dict(type='CocoInstanceDataset', data_root=data_root, pipeline=train_pipeline),
 )
-val_dataloader = dict(dataset=dict(data_root=data_root))
+val_dataloader = dict(dataset=dict(type='CocoInstanceDataset', data_root=data_root))
 test_dataloader = val_dataloader
-val_evaluator = dict(ann_file=data_root + '/annotations/instances_val2017.json')
+val_evaluator = dict(type='CocoInstanceMetric', ann_file=data_root + '/annotations/instances_val2017.json')
 test_evaluator = val_evaluator
 
 val_cfg = dict(type='ValLoop')

@@ -24,6 +24,7 @@ train_dataloader = dict(
     num_workers=1,
     sampler=dict(_delete_=True, type='InfiniteSampler', shuffle=True),
     dataset=dict(
+        type='CocoInstanceDataset',
         data_root=data_root,
         metainfo=metainfo,
         filter_cfg=dict(_delete_=True, filter_empty_gt=False),  # images with nothing in them teach, too
@@ -31,10 +32,12 @@ train_dataloader = dict(
     ),
 )
 val_dataloader = dict(
-    batch_size=4, num_workers=1, dataset=dict(data_root=data_root, metainfo=metainfo, pipeline=test_pipeline)
+    batch_size=4,
+    num_workers=1,
+    dataset=dict(type='CocoInstanceDataset', data_root=data_root, metainfo=metainfo, pipeline=test_pipeline),
 )
 test_dataloader = val_dataloader
-val_evaluator = dict(ann_file=data_root + '/annotations/instances_val2017.json')
+val_evaluator = dict(type='CocoInstanceMetric', ann_file=data_root + '/annotations/instances_val2017.json')
 test_evaluator = val_evaluator
 
 # tools/test.py --tta: three sizes, each as it is and mirrored
