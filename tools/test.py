@@ -16,7 +16,7 @@ from mmcentermask.evaluation import DumpRunLengths
 from mmcentermask.inference import DTYPES
 from mmcentermask.models import CenterMask
 
-TTA_RECIPE = Path(__file__).resolve().parents[1] / 'configs/_base_/recipes/tta.py'
+TTA_CONFIG = Path(__file__).resolve().parents[1] / 'configs/_base_/tta.py'
 
 
 def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
@@ -59,7 +59,7 @@ def test(args: argparse.Namespace) -> None:
         raise apis.InputError(f'--fast is for a CenterMask, but {args.config} has a {cfg.model.type}: leave it out.')
     apis.check_once(check, cfg)
     if args.tta:
-        apis.use_tta(cfg, TTA_RECIPE)
+        apis.use_tta(cfg, TTA_CONFIG)
     if args.fast is not None:
         cfg.custom_hooks = [*(cfg.get('custom_hooks') or []), dict(type='FastTestHook', dtype=args.fast)]
     runner = apis.build_runner(cfg)
