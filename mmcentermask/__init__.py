@@ -10,7 +10,7 @@ if sys.argv[:1] != ['-m'] or 'mmcentermask.doctor' not in sys.orig_argv:
 
     check_dependencies()
 
-    from . import datasets, engine, evaluation, models, visualization  # noqa: F401 - registers the classes
+    from . import datasets, engine, evaluation, models, registry, visualization  # noqa: F401 - registers the classes
     from .checkpoints.safe_loading import make_loading_safe
     from .inference import prepare_for_inference
 

@@ -43,8 +43,9 @@ ALL = ['cityscapes', pytest.param('lvis-v1', marks=needs_lvis), 'openimages']
 TINY = """
 _base_ = [
     '{root}/configs/_base_/models/centermask-lite_fpn.py',
-    '{root}/configs/_base_/recipes/{data}.py',
-    '{root}/configs/_base_/recipes/adamw_scratch.py',
+    '{root}/configs/_base_/datasets/{data}.py',
+    '{root}/configs/_base_/schedules/adamw_scratch.py',
+    '{root}/configs/_base_/default_runtime.py',
 ]
 model = dict(
     num_classes={num_classes},

@@ -31,6 +31,7 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
 
 def check(cfg: Config) -> None:
     """Find out what cannot work before anything is written."""
+    apis.check_run(cfg)
     apis.check_data_for_training(cfg)
     apis.check_model_for_training(cfg)
 

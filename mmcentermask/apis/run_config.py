@@ -8,7 +8,7 @@ from mmengine.device import get_device
 from mmengine.runner import find_latest_checkpoint
 
 from ..errors import InputError, MissingFileError
-from .data_root import set_data_root
+from .config_options import limit_intervals, set_from_file, set_from_options
 
 __all__ = ['load_config', 'set_auto_scale_lr', 'set_resume', 'use_amp']
 
@@ -18,8 +18,10 @@ def load_config(path: str, options: dict[str, Any] | None = None, work_dir: str 
 
     Args:
         path (str): A config file.
-        options (dict, optional): Dotted name -> value, as ``--cfg-options`` gives them. ``data_root`` reaches every
-            data set and evaluator, unless another option sets theirs. Defaults to None.
+        options (dict, optional): Dotted name -> value, as ``--cfg-options`` gives them. Three reach all that follows
+            from them, unless another option sets it: ``data_root`` every dataset and evaluator, ``classes`` every
+            dataset and the model, ``max_iters`` the schedule. So do the three of a file that inherits a base. Defaults
+            to None.
         work_dir (str, optional): Where the run writes. Defaults to the config's, or else
             ``work_dirs/NAME_OF_THE_CONFIG``.
 
@@ -28,15 +30,14 @@ def load_config(path: str, options: dict[str, Any] | None = None, work_dir: str 
 
     Raises:
         MissingFileError: If there is no such config file.
-        InputError: If ``data_root`` is given and the config has none.
+        InputError: If one of the three cannot be used with this config, or nothing reads an option.
     """
     if not Path(path).is_file():
         raise MissingFileError(f'there is no config {path}: give a file such as those in configs/centermask/.')
     cfg = Config.fromfile(path)
-    options = dict(options or {})
-    if 'data_root' in options:
-        set_data_root(cfg, str(options.pop('data_root')))
-    cfg.merge_from_dict(options)
+    set_from_file(cfg, path)
+    cfg.merge_from_dict(set_from_options(cfg, options or {}))
+    limit_intervals(cfg)
     if work_dir is not None:
         cfg.work_dir = work_dir
     elif cfg.get('work_dir') is None:
