@@ -20,7 +20,7 @@ except ImportError as error:
     _error = error
     warnings.warn(str(error), stacklevel=2)
 else:
-    from . import datasets, engine, evaluation, models, visualization  # noqa: F401 - registers the classes
+    from . import datasets, engine, evaluation, models, registry, visualization  # noqa: F401 - registers the classes
     from .apis.fast_inference import prepare_for_inference
     from .checkpoints import make_loading_safe
 

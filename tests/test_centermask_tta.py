@@ -24,7 +24,7 @@ from mmcentermask.datasets import make_shapes
 from mmcentermask.models import CenterMaskTTA
 
 TTA_CFG = dict(nms=dict(type='nms', iou_threshold=0.6), max_per_img=100)
-RECIPE = ROOT / 'configs/_base_/recipes/tta.py'
+RECIPE = ROOT / 'configs/_base_/tta.py'
 META = ('ori_shape', 'img_shape', 'scale_factor', 'flip', 'flip_direction')
 IDENTITY, MIRRORED = dict(type='RandomFlip', prob=0.0), dict(type='RandomFlip', prob=1.0)
 UPSIDE_DOWN = dict(type='RandomFlip', prob=1.0, direction='vertical')
@@ -267,7 +267,7 @@ def test_a_config_without_augmentation_takes_the_recipe_and_says_so(capsys):
     cfg = load_config(str(CONFIGS / 'centermask-lite_v19-slim-dw-ese_fpn_ms-4x_coco.py'))
     model = cfg.model.copy()
     use_tta(cfg, RECIPE)
-    assert 'has no tta_model and no tta_pipeline: taken from recipes/tta.py' in capsys.readouterr().out
+    assert 'has no tta_model and no tta_pipeline: taken from _base_/tta.py' in capsys.readouterr().out
     recipe = Config.fromfile(RECIPE)
     assert cfg.test_dataloader.dataset.pipeline == recipe.tta_pipeline
     assert cfg.model.type == 'CenterMaskTTA' and cfg.model.module == model
@@ -326,7 +326,7 @@ def test_the_command_line_tests_in_many_views(tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
     code = run_tool('tools/test.py', 'tiny.py', 'weights.pth', '--work-dir', 'run', '--tta', '--out', 'dump.pkl')
     assert code == 0
-    assert 'The config has no tta_model: taken from recipes/tta.py.' in capsys.readouterr().out
+    assert 'The config has no tta_model: taken from _base_/tta.py.' in capsys.readouterr().out
     predictions = pickle.loads((tmp_path / 'dump.pkl').read_bytes())
     assert [p['pred_instances']['masks'][0]['size'] for p in predictions] == [list(p['ori_shape']) for p in predictions]
     # more than one view may give

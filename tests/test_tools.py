@@ -346,7 +346,7 @@ def test_data_root_needs_one_to_replace(tmp_path):
         load_config(str(tmp_path / 'bare.py'), {'data_root': 'here'})
 
 
-@pytest.mark.parametrize('script', ['dist_train.sh', 'dist_test.sh', 'slurm_train.sh'])
+@pytest.mark.parametrize('script', ['dist_train.sh', 'dist_test.sh', 'slurm_train.sh', 'slurm_test.sh'])
 def test_scripts_say_how_to_use_them(script):
     done = subprocess.run([str(ROOT / 'tools' / script)], capture_output=True, text=True)
     assert done.returncode == 2 and f'{script} ' in done.stderr

@@ -7,7 +7,7 @@ import argparse
 import sys
 from pathlib import Path
 
-TTA_RECIPE = Path(__file__).resolve().parents[1] / 'configs/_base_/recipes/tta.py'
+TTA_CONFIG = Path(__file__).resolve().parents[1] / 'configs/_base_/tta.py'
 
 
 def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
@@ -68,7 +68,7 @@ def test(args: argparse.Namespace) -> None:
         apis.check_once(apis.check_data_for_testing, cfg)
     apis.check_once(apis.check_model_for_testing, cfg)
     if args.tta:
-        apis.use_tta(cfg, TTA_RECIPE)
+        apis.use_tta(cfg, TTA_CONFIG)
     if args.fast is not None:
         cfg.custom_hooks = [*(cfg.get('custom_hooks') or []), dict(type='FastTestHook', dtype=args.fast)]
     runner = apis.build_runner(cfg)

@@ -47,6 +47,7 @@ def train(args: argparse.Namespace) -> None:
         apis.set_auto_scale_lr(cfg)
     apis.set_resume(cfg, args.resume)
     apis.start_processes(cfg, args.launcher, args.local_rank)
+    apis.check_once(apis.check_run, cfg)
     if not args.no_check:
         apis.check_once(apis.check_data_for_training, cfg)
     apis.check_once(apis.check_model_for_training, cfg)

@@ -7,6 +7,7 @@ from .inferencer import CenterMaskInferencer
 from .launch import build_runner, check_least, check_once, report_input_errors, start_processes
 from .model_check import check_model_for_testing, check_model_for_training
 from .output_files import write_files
+from .run_check import check_run
 from .run_config import load_config, set_auto_scale_lr, set_resume, use_amp
 from .tta import use_tta
 
@@ -24,6 +25,7 @@ __all__ = [
     'check_model_for_testing',
     'check_model_for_training',
     'check_once',
+    'check_run',
     'load_config',
     'named_image_errors',
     'report_input_errors',

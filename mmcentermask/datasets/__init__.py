@@ -4,6 +4,7 @@ from .coco import CocoInstanceDataset
 from .legacy_transforms import FilterLegacyBoxes, LegacyRandomFlip, LegacyResize
 from .load_annotations import LoadInstanceAnnotations
 from .load_image import LoadTrainingImage
+from .loading_pipeline import show_loaders_to_mmdet
 from .shapes import CLASSES, DEFAULT, HARD, PALETTE, Difficulty, Instance, draw
 from .shapes_coco import decode, make_shapes, segmentation
 
@@ -25,3 +26,5 @@ __all__ = [
     'make_shapes',
     'segmentation',
 ]
+
+show_loaders_to_mmdet()

@@ -15,11 +15,14 @@ class LoadInstanceAnnotations(LoadAnnotations):
     mmdet does with one whose mask is invalid.
 
     Args:
-        **kwargs: As LoadAnnotations, but for ``with_bbox``, ``with_mask`` and ``poly2mask``.
+        with_bbox (bool): Whether to load boxes. Defaults to True.
+        with_mask (bool): Whether to load masks. Defaults to True; our configs write it out, as other packages look for
+            ``with_mask=True`` in the pipeline.
+        **kwargs: As LoadAnnotations, but for ``poly2mask``.
     """
 
-    def __init__(self, **kwargs) -> None:
-        super().__init__(with_bbox=True, with_mask=True, **kwargs)
+    def __init__(self, with_bbox: bool = True, with_mask: bool = True, **kwargs) -> None:
+        super().__init__(with_bbox=with_bbox, with_mask=with_mask, **kwargs)
 
     def _load_masks(self, results: dict) -> None:
         for instance in results.get('instances', []):

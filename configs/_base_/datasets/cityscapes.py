@@ -2,20 +2,20 @@
 # Make the JSON files with mmdet's tools/dataset_converters/cityscapes.py; the folder is
 #   leftImg8bit/{train,val}/CITY/*.png  gtFine/{train,val}/CITY/*.png  annotations/instancesonly_filtered_gtFine_*.json
 # The second metric is Cityscapes' own: it needs `pip install cityscapesScripts` and reads gtFine.
-_base_ = ['mmdet::_base_/datasets/cityscapes_instance.py', 'mmdet::_base_/default_runtime.py']
+_base_ = 'mmdet::_base_/datasets/cityscapes_instance.py'
 
 data_root = '{{$MMDET_DATASETS:data/cityscapes}}'  # or --cfg-options data_root=FOLDER
 
 train_pipeline = [
     dict(type='LoadTrainingImage'),
-    dict(type='LoadInstanceAnnotations'),
+    dict(type='LoadInstanceAnnotations', with_bbox=True, with_mask=True),
     dict(type='RandomChoiceResize', scales=[(2048, short) for short in range(800, 1025, 32)], keep_ratio=True),
     dict(type='RandomFlip', prob=0.5),
     dict(type='PackDetInputs'),
 ]
 train_dataloader = dict(
     sampler=dict(_delete_=True, type='InfiniteSampler', shuffle=True),
-    # mmdet repeats the data set to make epochs longer, which iterations have no need of
+    # mmdet repeats the dataset to make epochs longer, which iterations have no need of
     dataset=dict(times=1, dataset=dict(data_root=data_root, pipeline=train_pipeline)),
 )
 val_dataloader = dict(dataset=dict(data_root=data_root))
@@ -33,13 +33,3 @@ val_evaluator = [
     ),
 ]
 test_evaluator = val_evaluator
-
-val_cfg = dict(type='ValLoop')
-test_cfg = dict(type='TestLoop')
-default_hooks = dict(
-    checkpoint=dict(type='ResumableCheckpointHook', by_epoch=False, interval=2000, max_keep_ckpts=3),
-    invalid_loss=dict(type='InvalidLossHook'),
-    logger=dict(type='MainProcessLoggerHook'),
-)
-log_processor = dict(by_epoch=False)
-visualizer = dict(type='CenterMaskVisualizer')  # draws masks in either form

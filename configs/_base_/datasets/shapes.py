@@ -1,5 +1,5 @@
-# The drawn data set of tools/make_shapes.py, at a long side of 128 pixels: less than half the work of its own 192
-_base_ = ['mmdet::_base_/datasets/coco_instance.py', 'mmdet::_base_/default_runtime.py', './tta.py']
+# The drawn dataset of tools/make_shapes.py, at a long side of 128 pixels: less than half the work of its own 192
+_base_ = ['mmdet::_base_/datasets/coco_instance.py', '../tta.py']
 
 data_root = 'data/shapes'
 metainfo = dict(
@@ -9,7 +9,7 @@ metainfo = dict(
 
 train_pipeline = [
     dict(type='LoadTrainingImage'),
-    dict(type='LoadInstanceAnnotations'),
+    dict(type='LoadInstanceAnnotations', with_bbox=True, with_mask=True),
     dict(type='Resize', scale=(128, 128), keep_ratio=True),
     dict(type='RandomFlip', prob=[0.3, 0.3], direction=['horizontal', 'vertical']),
     dict(type='PackDetInputs'),
@@ -51,14 +51,3 @@ tta_pipeline = [
         ],
     ),
 ]
-
-val_cfg = dict(type='ValLoop')
-test_cfg = dict(type='TestLoop')
-default_hooks = dict(
-    checkpoint=dict(type='ResumableCheckpointHook', by_epoch=False, interval=350, max_keep_ckpts=1),
-    logger=dict(type='MainProcessLoggerHook', interval=25),
-    invalid_loss=dict(type='InvalidLossHook'),
-)
-log_processor = dict(by_epoch=False, window_size=25)
-visualizer = dict(type='CenterMaskVisualizer')  # draws masks in either form
-custom_hooks = [dict(type='ChannelsLastHook')]  # on CPU an iteration takes about a quarter less

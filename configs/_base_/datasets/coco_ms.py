@@ -2,10 +2,8 @@
 _base_ = './coco.py'
 
 train_pipeline = [
-    dict(type='LoadTrainingImage'),
-    dict(type='LoadInstanceAnnotations'),
+    *_base_.train_pipeline[:2],
     dict(type='RandomChoiceResize', scales=[(1333, short) for short in range(640, 801, 32)], keep_ratio=True),
-    dict(type='RandomFlip', prob=0.5),
-    dict(type='PackDetInputs'),
+    *_base_.train_pipeline[3:],
 ]
 train_dataloader = dict(dataset=dict(pipeline=train_pipeline))

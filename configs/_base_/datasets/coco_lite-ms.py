@@ -2,17 +2,14 @@
 _base_ = './coco.py'
 
 train_pipeline = [
-    dict(type='LoadTrainingImage'),
-    dict(type='LoadInstanceAnnotations'),
+    *_base_.train_pipeline[:2],
     dict(type='RandomChoiceResize', scales=[(1000, 580), (1000, 600)], keep_ratio=True),
-    dict(type='RandomFlip', prob=0.5),
-    dict(type='PackDetInputs'),
+    *_base_.train_pipeline[3:],
 ]
 test_pipeline = [
-    dict(type='LoadImageFromFile'),
+    _base_.test_pipeline[0],
     dict(type='Resize', scale=(1000, 600), keep_ratio=True),
-    dict(type='LoadAnnotations', with_bbox=True, with_mask=True),
-    dict(type='PackDetInputs', meta_keys=('img_id', 'img_path', 'ori_shape', 'img_shape', 'scale_factor')),
+    *_base_.test_pipeline[2:],
 ]
 train_dataloader = dict(dataset=dict(pipeline=train_pipeline))
 val_dataloader = dict(dataset=dict(pipeline=test_pipeline))

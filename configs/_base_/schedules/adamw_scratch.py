@@ -1,7 +1,6 @@
 # From random weights: AdamW, gradient clipping, warm-up, cosine. Goes with trainable norms in the backbone:
 # backbone=dict(norm_cfg=dict(requires_grad=True), norm_eval=False)
-max_iters = 90000
-train_cfg = dict(type='IterBasedTrainLoop', max_iters=max_iters, val_interval=10000)
+train_cfg = dict(type='IterBasedTrainLoop', max_iters=90000, val_interval=10000)
 optim_wrapper = dict(
     type='OptimWrapper',
     optimizer=dict(type='AdamW', lr=0.002, weight_decay=0.05),
@@ -10,6 +9,6 @@ optim_wrapper = dict(
 )
 param_scheduler = [
     dict(type='LinearLR', start_factor=0.01, by_epoch=False, begin=0, end=1000),
-    dict(type='CosineAnnealingLR', by_epoch=False, begin=1000, end=max_iters, eta_min_ratio=0.01),
+    dict(type='CosineAnnealingLR', by_epoch=False, begin=1000, eta_min_ratio=0.01),
 ]
 auto_scale_lr = dict(enable=False, base_batch_size=8)

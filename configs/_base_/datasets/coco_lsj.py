@@ -4,7 +4,7 @@ _base_ = './coco.py'
 image_size = (1024, 1024)
 train_pipeline = [
     dict(type='LoadTrainingImage'),
-    dict(type='LoadInstanceAnnotations'),
+    dict(type='LoadInstanceAnnotations', with_bbox=True, with_mask=True),
     dict(type='RandomResize', scale=image_size, ratio_range=(0.1, 2.0), keep_ratio=True),
     dict(
         type='RandomCrop',
