@@ -2,8 +2,8 @@
 _base_ = [
     '../_base_/models/centermask-v1-lite_fpn.py',
     '../_base_/models/backbones.py',
-    '../_base_/datasets/coco_lite-ms.py',
-    '../_base_/schedules/sgd_4x.py',
+    '../_base_/datasets/coco_v1_lite-ms.py',
+    '../_base_/schedules/sgd_v1_4x.py',
     '../_base_/default_runtime.py',
 ]
 

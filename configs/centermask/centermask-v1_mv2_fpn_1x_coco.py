@@ -2,8 +2,8 @@
 _base_ = [
     '../_base_/models/centermask-v1_fpn.py',
     '../_base_/models/backbones.py',
-    '../_base_/datasets/coco.py',
-    '../_base_/schedules/sgd_1x.py',
+    '../_base_/datasets/coco_v1.py',
+    '../_base_/schedules/sgd_v1_1x.py',
     '../_base_/default_runtime.py',
 ]
 

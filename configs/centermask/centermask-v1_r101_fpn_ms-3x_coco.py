@@ -2,8 +2,8 @@
 _base_ = [
     '../_base_/models/centermask-v1_fpn.py',
     '../_base_/models/backbones.py',
-    '../_base_/datasets/coco_ms.py',
-    '../_base_/schedules/sgd_3x.py',
+    '../_base_/datasets/coco_v1_ms.py',
+    '../_base_/schedules/sgd_v1_3x.py',
     '../_base_/default_runtime.py',
 ]
 
