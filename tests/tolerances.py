@@ -9,7 +9,7 @@ channels here and L = 70, which is what lies between an image and its logits, th
 
 The largest of many errors is some 4 deviations, and the largest value of a map at least 2 of its own, so that errors
 reach twice ``ROUNDING`` relative to the largest value where a kernel adds in plain order. Kernels that add in blocks,
-as all of oneDNN's do, stay 4 times below. A wrong rule changes more than 10 times the bound (see docs/equality.md).
+as oneDNN's do, stay 4 times below. Wrong rules exceed the bounds 200 times and more (see docs/equality.md).
 """
 
 import math
