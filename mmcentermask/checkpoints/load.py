@@ -192,6 +192,7 @@ def make_loading_safe() -> None:
 
     ``load_from``, ``--resume``, ``init_cfg=dict(type='Pretrained')``, init_detector and DetInferencer go through them.
     """
+    torch.serialization.add_safe_globals(list(ALLOWED))  # so torch.load itself reads our checkpoints, too
     mmengine_checkpoint.get_torch_safe_globals = list  # none, where the maintained line would allow getattr
     for prefix, loader in list(CheckpointLoader._schemes.items()):
         loader = _guarded(_load_from_local if prefix == '' else loader)
