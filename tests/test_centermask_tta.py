@@ -63,9 +63,7 @@ def model():
 
 @pytest.fixture(scope='module')
 def v1_model():
-    cfg = v1_config()
-    cfg.roi_head.mask_head.type = 'SAGMaskHead'  # legacy pasting truncates toward zero, in the mirror too
-    return finder(cfg)
+    return finder(v1_config())
 
 
 @pytest.fixture(params=['model', 'v1_model'])
@@ -122,14 +120,15 @@ def test_one_view_that_changes_nothing_equals_no_augmentation(either, scale):
         assert_same(found, expected)
 
 
-def test_with_a_flip_a_mirrored_image_gives_the_mirror_image(either):
+def test_with_a_flip_a_mirrored_image_gives_the_mirror_image(model):
+    # not for CenterMaskV1: its pasting truncates toward zero, in the mirror too
     image = picture()
     mirrored = np.ascontiguousarray(image[:, ::-1])
     # without augmentation it does not, so the test below can fail
-    plain, other = predict_plain(either, [image])[0], predict_plain(either, [mirrored])[0]
+    plain, other = predict_plain(model, [image])[0], predict_plain(model, [mirrored])[0]
     assert len(plain) != len(other) or (plain.scores - other.scores).abs().max() > 1e-3
     flips = [IDENTITY, MIRRORED]
-    found, expected = (predict_views(either, [i], flips=flips)[0] for i in (mirrored, image))
+    found, expected = (predict_views(model, [i], flips=flips)[0] for i in (mirrored, image))
     assert (expected.bboxes[:, 0] > 128 - expected.bboxes[:, 2]).any()
     assert_same(found, expected, width=128)
 
