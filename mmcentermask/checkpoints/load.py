@@ -70,7 +70,9 @@ def load_safely(path: str | Path, map_location: Any = 'cpu') -> Any:
                 return _tensors(_ArrayUnpickler(io.BytesIO(file.read()), encoding='latin1').load())
             return torch.load(file, map_location=map_location, weights_only=True)
     except OSError as error:
-        raise CheckpointError(f'the checkpoint {path} cannot be read ({error.strerror}): mend that.') from error
+        raise CheckpointError(
+            f'the checkpoint {path} cannot be read ({error.strerror}): check its permissions.'
+        ) from error
 
 
 class _ArrayUnpickler(pickle._Unpickler):  # the one in C allocates whatever memory a file asks for
