@@ -15,7 +15,7 @@ from mmdet.registry import DATASETS, MODELS, TRANSFORMS
 from mmengine.config import Config
 
 from conftest import CONFIGS, ROOT
-from mmcentermask.apis.dataset_check import leaves
+from mmcentermask.datasets.config_datasets import leaves
 
 # sums over the shapes of the official checkpoints, norms counted, running statistics not
 PARAMETERS = json.loads((ROOT / 'tests/data/parameter_counts.json').read_text())

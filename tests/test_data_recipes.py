@@ -19,7 +19,7 @@ from tiny_run import ROOT, TRAIN_ANN, VAL_ANN, change_json, make_data, run_tool
 
 from conftest import CONFIGS
 from mmcentermask.apis import MissingFileError, check_data_for_training, load_config
-from mmcentermask.apis.dataset_check import leaves
+from mmcentermask.datasets.config_datasets import leaves
 from mmcentermask.evaluation import CityscapesInstanceMetric, LVISInstanceMetric
 from mmcentermask.models import SAGMaskHead
 
@@ -180,7 +180,7 @@ def test_training_and_evaluation(kind, shapes, tmp_path, monkeypatch):
 
 
 def test_a_missing_package_is_named_before_anything_is_written(tmp_path, monkeypatch, capsys):
-    monkeypatch.setattr('mmcentermask.apis.dataset_check.find_spec', lambda name: None)
+    monkeypatch.setattr('mmcentermask.datasets.config_datasets.find_spec', lambda name: None)
     for kind, package in (('lvis-v1', 'lvis'), ('cityscapes', 'cityscapesScripts')):
         config = CONFIGS / f'{NAMES[kind]}.py'
         assert run_tool('tools/test.py', config, 'none.pth', '--work-dir', tmp_path / 'run') == 1
