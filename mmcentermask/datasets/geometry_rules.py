@@ -4,7 +4,7 @@ import numpy as np
 
 from .annotation_tables import CocoTables
 from .rules import at_object, rule
-from .values import found_in, shown
+from .values import found_in, is_flag, shown
 
 _OUTSIDE = 1.0  # pixels that a coordinate may lie out of the image, for those who round
 _LEAST_IOU = 0.5  # of an object's box with the box of its mask
@@ -13,7 +13,8 @@ _LEAST_IOU = 0.5  # of an object's box with the box of its mask
 @rule('box-invalid', 'error', 'box is not [x, y, width, height]', 'give four finite numbers, sizes not negative')
 def _(t):
     for row in np.flatnonzero(np.isnan(t.box[:, 0])):
-        yield at_object(t, row, found_in(t.annotations[row], 'bbox'))
+        if t.annotations[row]:  # else the whole entry is no object
+            yield at_object(t, row, found_in(t.annotations[row], 'bbox'))
 
 
 def _iou(one: np.ndarray, two: np.ndarray) -> np.ndarray:
@@ -89,7 +90,7 @@ def _mask_rule(name: str, severity: str, text: str, hint: str) -> None:
     def _(t):
         if t.split.masks:
             for found, row, detail in t.masks.problems:
-                if found == name:
+                if found == name and t.annotations[row]:
                     yield at_object(t, row, detail)
 
 
@@ -110,7 +111,8 @@ _mask_rule(
 @rule('crowd-polygon', 'warning', 'crowd is a polygon, where COCO has an RLE', 'encode it, or make it no crowd')
 def _(t):
     for row in np.flatnonzero(t.crowd) if t.split.masks else ():
-        if isinstance(t.annotations[row].get('segmentation'), list) and t.masks.usable[row]:
+        entry = t.annotations[row]
+        if is_flag(entry['iscrowd']) and isinstance(entry.get('segmentation'), list) and t.masks.usable[row]:
             yield at_object(t, row)
 
 

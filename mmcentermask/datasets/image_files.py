@@ -71,7 +71,7 @@ def _header(path: str) -> _Header:
     try:
         with Image.open(path) as image:
             width, height = image.size
-            orientation = image.getexif().get(0x0112, 1)
+            orientation = Image.Image.getexif(image).get(0x0112, 1)  # that of PNG decodes the whole image
     except Exception:  # Pillow knows fewer formats, and has its own limits
         return _Header(0, 0, 1, False, eight_bits)
     return _Header(width, height, orientation, end is not None and end in tail, eight_bits)

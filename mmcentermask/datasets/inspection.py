@@ -3,15 +3,12 @@
 from collections.abc import Callable
 from typing import NamedTuple
 
-# isort: off - in the order in which they are told: what follows from other faults comes last
-from . import (  # noqa: F401 - put their rules into the table
-    class_rules,  # noqa: F401
-    entry_rules,
-    geometry_rules,
-    image_rules,
-)
-
+# The order in which rules are told: what follows from other faults comes last.
+# isort: off
+from . import entry_rules, geometry_rules, image_rules  # noqa: F401
+from . import class_rules  # noqa: F401
 # isort: on
+
 from .annotation_tables import CocoSplit, CocoTables
 from .coco import read_coco
 from .rules import RULES, Finding
