@@ -10,8 +10,10 @@ from .dataset_check import (
     open_dataset,
 )
 from .image_check import named_image_errors
-from .inferencer import CenterMaskInferencer
+from .image_inputs import list_images, read_image
+from .inferencer import CenterMaskInferencer, check_prediction_options
 from .launch import build_runner, check_least, check_once, report_input_errors, start_processes
+from .machine_check import check_device, check_writable, named_missing_packages
 from .model_check import check_model_for_testing, check_model_for_training
 from .output_files import write_files
 from .run_config import load_config, set_auto_scale_lr, set_resume, use_amp
@@ -27,16 +29,22 @@ __all__ = [
     'build_runner',
     'check_data_for_testing',
     'check_data_for_training',
+    'check_device',
     'check_least',
     'check_model_for_testing',
     'check_model_for_training',
     'check_once',
+    'check_prediction_options',
+    'check_writable',
     'is_scored',
     'leaves',
+    'list_images',
     'load_config',
     'named_image_errors',
+    'named_missing_packages',
     'num_classes_of',
     'open_dataset',
+    'read_image',
     'report_input_errors',
     'set_auto_scale_lr',
     'set_resume',

@@ -52,7 +52,7 @@ def class_colors(number: int, palette: str | tuple | Sequence[tuple] | None = No
     [(30, 120, 255), (255, 130, 0)]
     """
     if isinstance(palette, str) and palette not in ('random', 'none'):
-        return [tuple(map(int, color)) for color in get_palette(palette, number)]
+        return [tuple(map(int, color)) for color in get_palette(palette, number)[:number]]
     if isinstance(palette, (tuple, list)) and len(palette) == 3 and not isinstance(palette[0], (tuple, list)):
         return [tuple(palette)] * number
     colors = list(_FIRST_COLORS)
