@@ -1,44 +1,102 @@
-"""Finds and segments the objects in a picture or a folder of pictures.
+"""Finds and segments the objects in images.
 
-python demo/image_demo.py IMAGE_OR_FOLDER CONFIG --weights FILE --out-dir outputs
+python demo/image_demo.py IMAGE_OR_FOLDER ... CONFIG --weights FILE --out-dir outputs
+
+draws them to outputs/vis/NAME.jpg and writes outputs/preds/NAME.json: bboxes (x1, y1, x2, y2 in pixels), labels,
+class_names, scores, mask_scores and masks (COCO RLE), one of each an object, and file_name, height and width.
 """
 
 import argparse
+import contextlib
+import logging
 import sys
+import warnings
 from pathlib import Path
 
 
 def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
     """Read the command line."""
-    parser = argparse.ArgumentParser(description='Find and segment the objects in pictures.')
-    parser.add_argument('inputs', metavar='IMAGE_OR_FOLDER', help='a picture, or a folder of pictures')
+    parser = argparse.ArgumentParser(description='Find and segment the objects in images.')
+    parser.add_argument('inputs', metavar='IMAGE_OR_FOLDER', nargs='+', help='images, folders of images')
     parser.add_argument('config', help='config file')
     parser.add_argument('--weights', metavar='FILE', required=True, help='checkpoint of this config')
     parser.add_argument('--out-dir', default='outputs', help='folder to write to (default: %(default)s)')
+    parser.add_argument('--recursive', action='store_true', help='look into the folders in folders, too')
     parser.add_argument('--device', help='where to predict (default: the GPU, else the CPU)')
     parser.add_argument('--pred-score-thr', type=float, default=0.3, help='least score to draw (default: %(default)s)')
-    parser.add_argument('--batch-size', type=int, default=1, help='pictures at a time (default: %(default)s)')
+    parser.add_argument('--batch-size', type=int, default=1, help='images at a time (default: %(default)s)')
+    parser.add_argument(
+        '--fast',
+        nargs='?',
+        const='fp32',
+        choices=['fp32', 'bf16', 'fp16'],
+        help='predict by a fast copy of the model: results equal but for rounding (fp32, the default), or faster yet',
+    )
+    parser.add_argument(
+        '--cfg-options',
+        nargs='+',
+        action='extend',
+        metavar='KEY=VALUE',
+        help='parts of the config to override, such as model.test_cfg.max_per_img=500 for more objects an image',
+    )
     return parser.parse_args(argv)
+
+
+def make_fast(model, precision: str):
+    """Make a fast copy of a CenterMask; raise InputError where that cannot be."""
+    import torch
+
+    from mmcentermask import apis, prepare_for_inference
+    from mmcentermask.models import CenterMask
+
+    if not isinstance(model, CenterMask):
+        raise apis.InputError(
+            f'--fast is for a CenterMask, but this config has a {type(model).__name__}: leave it out.'
+        )
+    dtypes = dict(fp32=torch.float32, bf16=torch.bfloat16, fp16=torch.float16)
+    return prepare_for_inference(model, dtypes[precision])
 
 
 def predict(args: argparse.Namespace) -> None:
     """Predict, draw and write as the command line says."""
     from mmcentermask import apis
 
-    inferencer = apis.CenterMaskInferencer(args.config, args.weights, device=args.device)
-    results = inferencer(
-        args.inputs,
-        batch_size=args.batch_size,
-        pred_score_thr=args.pred_score_thr,
-        out_dir=args.out_dir,
-        no_save_pred=False,
-    )
-    predictions = results['predictions']
+    # what needs no model, before it is made
+    apis.check_prediction_options(args.batch_size, args.pred_score_thr, args.out_dir)
+    apis.check_device(args.device)
+    images = apis.list_images(args.inputs, args.recursive)
+    if args.recursive:  # the drawings of an earlier run are no input
+        out = Path(args.out_dir).resolve()
+        images = [image for image in images if out not in Path(image).resolve().parents]
+    from mmengine.logging import MMLogger
+
+    with warnings.catch_warnings():
+        # of mmengine and torch, on what no user can change
+        warnings.simplefilter('ignore')
+        MMLogger.get_current_instance().setLevel(logging.ERROR)
+        with contextlib.redirect_stdout(None):
+            inferencer = apis.CenterMaskInferencer(
+                args.config, args.weights, device=args.device, cfg_options=args.cfg_options
+            )
+        inferencer.show_progress = len(images) > 1 and sys.stdout.isatty()
+        MMLogger.get_current_instance().setLevel(logging.WARNING)
+        if args.fast is not None:
+            inferencer.model = make_fast(inferencer.model, args.fast)
+        results = inferencer(
+            images,
+            batch_size=args.batch_size,
+            pred_score_thr=args.pred_score_thr,
+            out_dir=args.out_dir,
+            no_save_pred=False,
+        )
+    predictions = [prediction for prediction in results['predictions'] if prediction is not None]
     drawn = sum(score >= args.pred_score_thr for prediction in predictions for score in prediction['scores'])
     print(
-        f'{len(predictions)} picture(s), {drawn} object(s) with a score of {args.pred_score_thr:g} or more: '
+        f'{len(predictions)} image(s), {drawn} object(s) with a score of {args.pred_score_thr:g} or more: '
         f'drawn in {Path(args.out_dir, "vis")}, as numbers in {Path(args.out_dir, "preds")}'
     )
+    if results['failed']:
+        raise apis.InputError(f'{len(results["failed"])} of {len(images)} images failed, which the warnings name.')
 
 
 def main(argv: list[str] | None = None) -> int:

@@ -1,4 +1,4 @@
-"""Writes pictures and a one-page summary of a training run.
+"""Writes drawings and a one-page summary of a training run.
 
 python demo/report.py CONFIG CHECKPOINT --work-dir work_dirs/demo
 
@@ -11,19 +11,22 @@ import sys
 import warnings
 from pathlib import Path
 
+NAMES = (('bbox', 'box'), ('segm', 'mask'))
 COLUMNS = ('AP', 'AP50', 'AP75', 'APs', 'APm', 'APl')
 
 
 def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
     """Reads the command line."""
-    parser = argparse.ArgumentParser(description='Write pictures and a summary of a training run.')
+    parser = argparse.ArgumentParser(description='Write drawings and a summary of a training run.')
     parser.add_argument('config', help='config of the run')
     parser.add_argument('checkpoint', help='its checkpoint, such as work_dirs/demo/iter_1000.pth')
     parser.add_argument('--work-dir', required=True, help='work_dir of the run, where its log is')
     parser.add_argument('--out', help='folder to write to (default: the work_dir)')
     parser.add_argument('--images', type=int, default=8, help='images to show (default: %(default)s)')
     parser.add_argument('--score-thr', type=float, default=0.4, help='least score to draw (default: %(default)s)')
-    parser.add_argument('--scale', type=int, default=2, help='enlarge the images so often (default: %(default)s)')
+    parser.add_argument(
+        '--scale', type=float, help='enlarge the images so often (default: to a long side of 480 pixels)'
+    )
     parser.add_argument('--device', default='cpu', help='where to predict (default: %(default)s)')
     parser.add_argument(
         '--cfg-options',
@@ -42,16 +45,29 @@ def check_args(args: argparse.Namespace) -> None:
 
     if not Path(args.work_dir).is_dir():
         raise apis.MissingFileError(f'there is no folder {args.work_dir}: give the work_dir of the run.')
-    apis.check_least(args, images=1, scale=1)
+    apis.check_least(args, images=1, scale=0.01)
+    apis.check_device(args.device)
+    apis.check_writable(args.out or args.work_dir, '--out')
+
+
+def dashed(ap: float) -> str:
+    """An AP value, or a dash for -1."""
+    return f'{ap:.3f}' if ap >= 0 else '-'
 
 
 def ap_table(scores: dict) -> str:
     """The AP values of an evaluation as a Markdown table; a dash where nothing could be scored."""
     rows = ['| | ' + ' | '.join(COLUMNS) + ' |', '|---' * (len(COLUMNS) + 1) + '|']
-    for what, name in (('bbox', 'box'), ('segm', 'mask')):
-        values = [scores.get((what, column), -1) for column in COLUMNS]
-        rows.append(f'| {name} | ' + ' | '.join(f'{v:.3f}' if v >= 0 else '-' for v in values) + ' |')
+    for what, name in NAMES:
+        values = [dashed(scores.get((what, column), -1)) for column in COLUMNS]
+        rows.append(f'| {name} | ' + ' | '.join(values) + ' |')
     return '\n'.join(rows)
+
+
+def last_scores(scores: dict) -> str:
+    """The AP of an evaluation in one line; a dash where nothing could be scored."""
+    values = [f'{name} AP {dashed(scores.get((what, "AP"), -1))}' for what, name in NAMES]
+    return f'After iteration {scores["iteration"]}: {", ".join(values)}'
 
 
 def summary(args: argparse.Namespace, log, parameters: int, number: int) -> str:
@@ -90,7 +106,7 @@ regions are not.
 | | |
 |---|---|
 | Command | `{command}` |
-| Pictures | `{report}` |
+| Drawings | `{report}` |
 | Config | `{args.config}`, {parameters:,} parameters |
 | Checkpoint | `{args.checkpoint}` |
 | Training | {last['iteration']} iterations, loss {first['loss']:.2f} at first and {last['loss']:.2f} at last |
@@ -123,6 +139,8 @@ def report(args: argparse.Namespace) -> None:
     out = Path(args.out or args.work_dir)
     apis.write_files(out, {'predictions.png': grid, 'curves.png': draw_curves(log), 'summary.md': page.encode()})
     print(f'wrote {out}/summary.md, predictions.png and curves.png')
+    if log.val:
+        print(last_scores(log.val[-1]))
 
 
 def main(argv: list[str] | None = None) -> int:

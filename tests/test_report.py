@@ -1,4 +1,4 @@
-"""The report of a run: the log is read rightly, the pictures are drawn, and bad input is told in one sentence."""
+"""The report of a run: the log is read rightly, the drawings are made, and bad input is told in one sentence."""
 
 import importlib.util
 import json
@@ -8,15 +8,12 @@ import cv2
 import numpy as np
 import pytest
 import torch
-from mmdet.structures.mask import PolygonMasks
-from mmdet.visualization import DetLocalVisualizer
 from mmengine.structures import InstanceData
-from pycocotools import mask as mask_api
 
 from mmcentermask.apis import InputError, write_files
 from mmcentermask.datasets import CLASSES, make_shapes
 from mmcentermask.visualization import draw_curves, read_run_log
-from mmcentermask.visualization.predictions import _enlarged, _grid, _pair
+from mmcentermask.visualization.predictions import _pair, _sheet
 
 ROOT = Path(__file__).parents[1]
 AP_KEYS = ('', '_50', '_75', '_s', '_m', '_l')
@@ -109,48 +106,35 @@ def test_curves(tmp_path, evaluated):
     assert (red > 20) == evaluated
 
 
-def test_grid_keeps_every_pixel():
+def test_sheet_keeps_every_pixel_and_has_titles():
     rng = np.random.default_rng(0)
-    pairs = [rng.integers(0, 256, (h, w, 3), np.uint8) for h, w in ((40, 90), (60, 70), (50, 90))]
-    grid = cv2.imdecode(np.frombuffer(_grid(pairs, 2), np.uint8), cv2.IMREAD_COLOR)[..., ::-1]
-    for pair in pairs:
-        height, width = pair.shape[:2]
-        corners = np.argwhere((grid == pair[0, 0]).all(axis=2))
-        assert any(np.array_equal(grid[y : y + height, x : x + width], pair) for y, x in corners)
+    tiles = [(rng.integers(0, 256, (h, w, 3), np.uint8), 'truth: a.jpg') for h, w in ((40, 190), (60, 170), (50, 190))]
+    sheet = _sheet([tiles[:2], tiles[2:]])
+    for tile, _ in tiles:
+        height, width = tile.shape[:2]
+        corners = np.argwhere((sheet == tile[0, 0]).all(axis=2))
+        (top, left) = next((y, x) for y, x in corners if np.array_equal(sheet[y : y + height, x : x + width], tile))
+        assert (sheet[top - 28 : top, left : left + width] < 100).any()  # letters
+    long = _sheet([[(tiles[0][0], 'a name much too long for its image ' * 9)]])
+    assert long.shape[1] == 190 + 2 * 16 and (long[:30, :14] == 255).all() and (long[:30, -14:] == 255).all()
 
 
-@pytest.mark.parametrize('form', ['tensor', 'array', 'polygons', 'run lengths'])
-def test_enlarged(form):
-    dense = np.zeros((1, 6, 8), np.uint8)
-    dense[0, 2:4, 1:7] = 1
-    masks = {
-        'tensor': torch.from_numpy(dense).bool(),
-        'array': dense,
-        'polygons': PolygonMasks([[np.array([1.0, 2, 7, 2, 7, 4, 1, 4])]], 6, 8),
-        'run lengths': [mask_api.encode(np.asfortranarray(dense[0]))],
-    }[form]
-    found = InstanceData(bboxes=torch.tensor([[-3, 2, 7, 9]]), labels=torch.tensor([1]), masks=masks)
-    large = _enlarged(found, 3)
-    assert large.bboxes.tolist() == [[0, 6, 21, 18]]  # inside of the image of 24 x 18
-    np.testing.assert_array_equal(large.masks, np.kron(dense, np.ones((3, 3), np.uint8)))
-
-
-def test_the_truth_stands_on_the_left_and_the_prediction_on_the_right():
-    visualizer = DetLocalVisualizer(name='test_report', alpha=1.0)
-    visualizer.dataset_meta = dict(classes=('thing',), palette=[(255, 0, 0)])
-    mask = np.zeros((1, 40, 30), np.uint8)
-    mask[0, 10:30, 5:25] = 1
-    something = InstanceData(bboxes=torch.tensor([[5.0, 10, 25, 30]]), labels=torch.tensor([0]), masks=mask)
-    something.scores = torch.tensor([0.9])
-    nothing = something[:0]
-    image = np.full((40, 30, 3), 90, np.uint8)
-    for truth, found, drawn in ((something, nothing, 0), (nothing, something, 1)):
-        pair = _pair(visualizer, image, truth, found, 2)
-        sides = pair[:, :60], pair[:, -60:]
-        assert sides[0].shape == sides[1].shape == (80, 60, 3)
-        assert (sides[1 - drawn] == 90).all()
-        assert (sides[drawn][50, 20:40] != 90).any(axis=-1).all()
-        assert (sides[drawn][70:, :] == 90).all()
+@pytest.mark.parametrize(('size', 'scale'), [((64, 48), None), ((2000, 1000), None), ((40, 30), 2)])
+def test_the_truth_stands_on_the_left_and_the_prediction_on_the_right(size, scale):
+    height, width = size
+    mask = np.zeros((1, height, width), np.uint8)
+    mask[0, height // 4 : height // 2, width // 4 : -width // 4] = 1
+    box = torch.tensor([[width / 4, height / 4, width * 3 / 4, height / 2]])
+    something = InstanceData(bboxes=box, labels=torch.tensor([0]), masks=mask, scores=torch.tensor([0.9]))
+    image = np.full((height, width, 3), 90, np.uint8)
+    for truth, found, drawn in ((something, something[:0], 0), (something[:0], something, 1)):
+        sides = _pair(image, truth, found, dict(classes=('thing',)), 'a.jpg', scale)
+        assert [title for _, title in sides] == ['truth: a.jpg', 'prediction: a.jpg']
+        assert all(max(side.shape) == (scale * max(size) if scale else 480) for side, _ in sides)
+        assert (sides[1 - drawn][0] == 90).all()
+        side = sides[drawn][0]
+        assert (side[side.shape[0] * 3 // 8, side.shape[1] // 2] != 90).any()
+        assert (side[side.shape[0] * 3 // 4 :] == 90).all()
 
 
 def test_ap_table(tool, tmp_path):
@@ -159,6 +143,7 @@ def test_ap_table(tool, tmp_path):
     assert rows[0] == '| | AP | AP50 | AP75 | APs | APm | APl |'
     assert rows[2] == '| box | 0.100 | 0.200 | 0.300 | 0.400 | 0.500 | - |'
     assert rows[3] == '| mask | 0.110 | 0.210 | 0.310 | 0.410 | 0.510 | - |'
+    assert tool.last_scores(read_run_log(tmp_path).val[-1]) == 'After iteration 20: box AP 0.100, mask AP 0.110'
 
 
 def test_files_are_whole_or_not_there(tmp_path):
@@ -185,6 +170,8 @@ def test_bad_input_is_one_sentence(tool, tmp_path, capsys):
     assert str(work_dir) in refused()
     work_dir.mkdir()
     assert '--images' in refused('--images', '0')
+    assert 'cuda:7' in refused('--device', 'cuda:7')
+    assert '--out' in refused('--out', str(ROOT / 'README.md'))
     assert 'config.py' in refused()
     config.write_text(f'_base_ = "{ROOT}/configs/centermask/centermask-lite_v19-slim-dw-ese_fpn_ms-4x_coco.py"')
     assert 'scalars.json' in refused()

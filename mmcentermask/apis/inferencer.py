@@ -1,98 +1,255 @@
-"""Prediction on pictures, folders and arrays."""
+"""Prediction on images, folders and arrays."""
 
+from __future__ import annotations
+
+import copy
 import json
-import os
+import sys
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from inspect import signature
 from pathlib import Path
 from typing import Any
 
+import cv2
 import numpy as np
 from mmdet.apis import DetInferencer
+from mmdet.registry import DATASETS
 from mmdet.structures import DetDataSample
 from mmdet.structures.mask import encode_mask_results
-from mmdet.utils.misc import IMG_EXTENSIONS
+from mmengine.config import Config
 from torch import Tensor, nn
 
 from mmcentermask.structures import rle_to_json
 
-from ..datasets.image_files import check_images, named_image_errors
-from ..errors import InputError, MissingFileError
+from ..atomic_write import atomic_write
+from ..errors import ImageError, InputError, MissingFileError
 from .checkpoint_check import check_same_model, read_checkpoint
+from .image_inputs import ResultNames, describe, list_images, read_image, result_names
+from .machine_check import check_device, check_writable, named_missing_packages
+from .run_config import load_config
 
-__all__ = ['CenterMaskInferencer']
+__all__ = ['CenterMaskInferencer', 'check_prediction_options']
+
+_HINT = 'name another folder with --out-dir'
+
+
+@dataclass
+class _Image:
+    pixels: np.ndarray  # uint8 (H, W, 3), BGR
+    names: ResultNames
 
 
 class CenterMaskInferencer(DetInferencer):
-    """DetInferencer whose predictions carry ``mask_scores``, and which refuses input that cannot be right.
+    """DetInferencer that takes images in any usual form, keeps each result, and refuses what cannot be right.
 
-    Use it as DetInferencer:
+    See ``read_image`` for what is taken as an image, and ``result_names`` for how results are named. An image that
+    cannot be used does not stop the others: its place in ``predictions`` holds None, ``failed`` lists (position,
+    reason), and a warning names it. ``visualization`` holds drawings with ``return_vis=True`` only.
 
-        inferencer = CenterMaskInferencer(CONFIG, CHECKPOINT, device='cpu')
-        inferencer('demo/picture.jpg', out_dir='outputs', no_save_pred=False)
+    A dict of predictions, in ``predictions`` and in its JSON file, has
 
-    A dict of predictions has ``bboxes`` (x1, y1, x2, y2 in pixels of the picture), ``labels``, ``scores``,
-    ``masks`` (COCO's compressed run lengths) and, where the model has a mask-IoU head, ``mask_scores``.
+    - ``bboxes`` (x1, y1, x2, y2 in pixels of the image), ``labels``, ``class_names``, ``scores``, ``masks`` (COCO's
+      compressed RLE) and, where the model has a mask-IoU head, ``mask_scores``: one of each an object;
+    - ``file_name``, as it was given, None for what has none; ``height`` and ``width`` of the image in pixels.
 
     Args:
         model (str | dict | Config, optional): As DetInferencer.
         weights (str, optional): As DetInferencer.
         device (str, optional): As DetInferencer.
+        *args: As DetInferencer.
+        cfg_options (dict | list[str], optional): Parts of the config to override, as
+            ``{'model.test_cfg.max_per_img': 500}``. Defaults to None.
         **kwargs: As DetInferencer.
 
     Raises:
-        MissingFileError: If the config, the checkpoint or a picture is not there.
+        MissingFileError: If the config, the checkpoint or every image is not there.
         CheckpointError: If the checkpoint cannot be read or is of another model.
-        ImageError: If a picture cannot be decoded.
+        ImageError: If none of the images can be read.
+        InputError: If there is no such device, or an option is out of range.
+
+    >>> inferencer = CenterMaskInferencer(CONFIG, CHECKPOINT, device='cpu')  # doctest: +SKIP
+    >>> inferencer('demo/image.jpg', out_dir='outputs', no_save_pred=False)  # doctest: +SKIP
     """
 
-    def __init__(self, model=None, weights: str | None = None, device: str | None = None, **kwargs) -> None:
-        if isinstance(model, str) and model.endswith('.py') and not Path(model).is_file():
-            raise MissingFileError(f'there is no config {model}: give a file such as those in configs/centermask/.')
-        if weights is not None:
-            read_checkpoint(weights)
+    def __init__(
+        self,
+        model: str | dict | Config | None = None,
+        weights: str | None = None,
+        device: str | None = None,
+        *args,
+        cfg_options: dict[str, Any] | list[str] | None = None,
+        **kwargs,
+    ) -> None:
+        check_device(device)
         self._weights = weights
-        super().__init__(model=model, weights=weights, device=device, **kwargs)
+        self._limit_told = False
+        with named_missing_packages(f'the config {model}' if isinstance(model, str) else 'the config'):
+            model = _with_options(model, cfg_options)
+            if weights is not None:
+                read_checkpoint(weights)
+            super().__init__(model, weights, device, *args, **kwargs)
+        loader = next(t.from_file for t in self.pipeline.transforms if hasattr(t, 'from_file'))
+        self._reading = dict(color_type=loader.color_type, backend=loader.imdecode_backend)
 
-    def __call__(self, *args, **kwargs) -> dict[str, Any]:
-        """Predict; arguments and results are those of DetInferencer."""
-        with named_image_errors():
-            return super().__call__(*args, **kwargs)
+    def __call__(self, inputs: Any, *args, **kwargs) -> dict[str, Any]:
+        """Predict; arguments and results are those of DetInferencer, and what the class says."""
+        given = signature(super().__call__).bind(inputs, *args, **kwargs)
+        given.apply_defaults()
+        options = given.arguments
+        check_prediction_options(options['batch_size'], options['pred_score_thr'], options['out_dir'])
+        self._failed, self._reached, self._total = {}, 0, 0
+        results = super().__call__(inputs, *args, **kwargs)
+        self._report_failures(results)
+        self._report_limit()
+        return results
 
-    def _load_weights_to_model(self, model: nn.Module, checkpoint: dict | None, cfg) -> None:
+    def _report_failures(self, results: dict[str, Any]) -> None:
+        """Put None in the places of the images that failed, and name them."""
+        failed = sorted(self._failed.items())
+        results['failed'] = [(position, str(error)) for position, error in failed]
+        if not failed:
+            return
+        if len(failed) == self._total:
+            error = failed[0][1]
+            more = '' if len(failed) == 1 else f' The other {len(failed) - 1} images cannot be used either.'
+            raise type(error)(f'{error}{more}') from error
+        for position, error in failed:
+            results['predictions'].insert(position, None)
+            if results['visualization']:
+                results['visualization'].insert(position, None)
+            print(f'warning: {error}', file=sys.stderr)
+        print(f'warning: {len(failed)} of {self._total} images failed.', file=sys.stderr, flush=True)
+
+    def _limit(self) -> tuple[str, int | None]:
+        """Return the option of the config that says how many objects an image may have, and its value."""
+        test_cfg = self.cfg.model.get('test_cfg') or {}
+        if 'max_per_img' in test_cfg:
+            return 'model.test_cfg.max_per_img', test_cfg['max_per_img']
+        return 'model.test_cfg.rcnn.max_per_img', (test_cfg.get('rcnn') or {}).get('max_per_img')
+
+    def _report_limit(self) -> None:
+        if not self._reached or self._limit_told:
+            return
+        self._limit_told = True
+        option, limit = self._limit()
+        more = 10 * limit
+        print(
+            f'note: {self._reached} of {self._total} images reached the limit of {limit} objects, so there may be '
+            f'more: raise it by --cfg-options {option}={more}, in Python by cfg_options={{{option!r}: {more}}}.',
+            file=sys.stderr,
+            flush=True,
+        )
+
+    def _load_weights_to_model(self, model: nn.Module, checkpoint: dict | None, cfg: Config) -> None:
         if checkpoint is not None:
             check_same_model(model, checkpoint, str(self._weights))
+            meta = checkpoint.get('meta') or {}
+            if 'dataset_meta' not in meta and 'CLASSES' not in meta:
+                # mmdet would take the names of COCO
+                dataset = {**copy.deepcopy(cfg.test_dataloader.dataset), 'lazy_init': True}
+                checkpoint = {**checkpoint, 'meta': {**meta, 'dataset_meta': DATASETS.build(dataset).metainfo}}
         super()._load_weights_to_model(model, checkpoint, cfg)
 
-    def _init_visualizer(self, cfg):
-        """Make the config's visualizer; in the place of mmdet's own the one that draws run-length codes too."""
+    def _init_visualizer(self, cfg: Config):
+        """Make the config's visualizer; in the place of mmdet's own the one with the look of this package."""
         if cfg.get('visualizer', {}).get('type') == 'DetLocalVisualizer':
             cfg.visualizer.type = 'CenterMaskVisualizer'
         return super()._init_visualizer(cfg)
 
-    def _inputs_to_list(self, inputs) -> list:
-        """List the pictures, in the order of their names where they are a folder, and check the files."""
-        if isinstance(inputs, (str, os.PathLike)) and Path(inputs).is_dir():
-            files = sorted(path for path in Path(inputs).iterdir() if path.suffix.lower() in IMG_EXTENSIONS)
-            if not files:
-                raise InputError(
-                    f'there is no picture in the folder {inputs}: give one with {", ".join(IMG_EXTENSIONS)} files.'
+    def _inputs_to_list(self, inputs: Any) -> list:
+        images = list_images(inputs)
+        self._total = len(images)
+        return images
+
+    def _get_chunk_data(self, inputs: Sequence, chunk_size: int) -> Iterator[list[tuple[_Image, dict]]]:
+        """Read and prepare images; those that cannot be used are noted and left out."""
+        names = result_names(inputs, self.num_predicted_imgs)
+        self.num_predicted_imgs += sum(not isinstance(source, str) for source in inputs)
+        chunk = []
+        for position, source in enumerate(inputs):
+            try:
+                image = _Image(read_image(source, **self._reading), names[position])
+                data = self._prepare(image.pixels, describe(source))
+            except (ImageError, MissingFileError) as error:
+                self._failed[position] = error
+                continue
+            data['data_samples'].set_metainfo(
+                dict(
+                    img_path=source if isinstance(source, str) else None,
+                    ori_shape=image.pixels.shape[:2],
+                    result_name=image.names.prediction,
                 )
-            inputs = files
-        if isinstance(inputs, os.PathLike):
-            inputs = [inputs]
-        if isinstance(inputs, (list, tuple)):
-            inputs = [str(item) if isinstance(item, os.PathLike) else item for item in inputs]
-        listed = super()._inputs_to_list(inputs)
-        check_images([item for item in listed if isinstance(item, str) and '://' not in item], 'the command')
-        return listed
+            )
+            chunk.append((image, data))
+            if len(chunk) == chunk_size:
+                yield chunk
+                chunk = []
+        if chunk:
+            yield chunk
+
+    def _prepare(self, pixels: np.ndarray, what: str) -> dict:
+        try:
+            return self.pipeline(pixels)
+        except (cv2.error, ValueError, ArithmeticError) as error:  # of a transform
+            height, width = pixels.shape[:2]
+            raise ImageError(
+                f"{what} of {width} x {height} pixels cannot be brought to the model's input size: leave it out, or "
+                'cut it into parts that are less long and narrow.'
+            ) from error
+
+    def visualize(
+        self,
+        inputs: list,
+        preds: list[DetDataSample],
+        return_vis: bool = False,
+        show: bool = False,
+        no_save_vis: bool = False,
+        img_out_dir: str = '',
+        **kwargs,
+    ) -> list[np.ndarray] | None:
+        """Draw predictions, and write the drawings to ``vis`` below a folder.
+
+        Args:
+            inputs (list): Images of a batch, in any form that ``read_image`` takes.
+            preds (list[DetDataSample]): Their predictions.
+            return_vis (bool): Return the drawings. Defaults to False.
+            show (bool): Show them in a window. Defaults to False.
+            no_save_vis (bool): Do not write them. Defaults to False.
+            img_out_dir (str): The folder; '' writes nothing. Defaults to ''.
+            **kwargs: As DetInferencer.
+
+        Returns:
+            list or None: Drawings, uint8 (H, W, 3) in RGB, if they are to be returned.
+        """
+        save = bool(img_out_dir) and not no_save_vis
+        if not (save or show or return_vis):
+            return None
+        images = [
+            source if isinstance(source, _Image) else _Image(read_image(source, **self._reading), names)
+            for source, names in zip(inputs, result_names(inputs))
+        ]
+        pixels = [image.pixels[..., ::-1] for image in images]
+        drawings = super().visualize(pixels, preds, return_vis=True, show=show, **kwargs)
+        for image, drawing in zip(images if save else [], drawings):
+            with atomic_write(Path(img_out_dir, 'vis', image.names.drawing), _HINT) as file:
+                file.write(cv2.imencode(Path(image.names.drawing).suffix, drawing[..., ::-1])[1].tobytes())
+        return drawings if return_vis else None
+
+    def postprocess(self, preds: list[DetDataSample], *args, **kwargs) -> dict[str, Any]:
+        """Turn predictions into plain numbers, as DetInferencer; count those that reach the limit."""
+        limit = self._limit()[1]
+        if limit and limit > 0:
+            self._reached += sum(len(pred.get('pred_instances', ())) >= limit for pred in preds)
+        return super().postprocess(preds, *args, **kwargs)
 
     def pred2dict(self, data_sample: DetDataSample, pred_out_dir: str = '') -> dict[str, Any]:
         """Turn a prediction into plain numbers and, if asked to, write them to a JSON file.
 
         Args:
             data_sample (DetDataSample): With ``pred_instances``, whose masks are an array or a tensor of shape
-                (n, H, W), or a list of n run-length codes.
-            pred_out_dir (str): Write ``preds/NAME_OF_THE_PICTURE.json`` below this folder. Defaults to '', which
-                writes nothing.
+                (n, H, W), or a list of n RLEs.
+            pred_out_dir (str): Write to ``preds`` below this folder. Defaults to '', which writes nothing.
 
         Returns:
             dict: See the class.
@@ -103,29 +260,59 @@ class CenterMaskInferencer(DetInferencer):
         instances = data_sample.pred_instances.cpu()
         masks = instances.pop('masks', None)
         result = super().pred2dict(DetDataSample(pred_instances=instances))
+        classes = self.model.dataset_meta.get('classes') or ()
+        result['class_names'] = [
+            classes[label] if label < len(classes) else f'class {label}' for label in result['labels']
+        ]
         if 'mask_scores' in instances:
             result['mask_scores'] = instances.mask_scores.tolist()
         if masks is not None:
-            result['masks'] = _run_lengths(masks)
+            result['masks'] = _as_rle(masks)
+        result['file_name'] = data_sample.get('img_path')
+        if 'ori_shape' in data_sample:
+            result['height'], result['width'] = map(int, data_sample.ori_shape[:2])
         if pred_out_dir:
-            self._write(result, data_sample.get('img_path'), pred_out_dir)
+            name = data_sample.get('result_name') or result_names([data_sample.get('img_path')])[0].prediction
+            with atomic_write(Path(pred_out_dir, 'preds', name), _HINT) as file:
+                file.write(json.dumps(result).encode())
         return result
 
-    def _write(self, result: dict[str, Any], img_path: str | None, pred_out_dir: str) -> None:
-        """Write a result under its picture's name, or a running number where it has none."""
-        if img_path is None:
-            name, self.num_predicted_imgs = str(self.num_predicted_imgs), self.num_predicted_imgs + 1
-        else:
-            name = Path(img_path).stem
-        path = Path(pred_out_dir, 'preds', f'{name}.json')
-        path.parent.mkdir(parents=True, exist_ok=True)
-        part = path.with_suffix('.json.part')
-        part.write_text(json.dumps(result))
-        os.replace(part, path)
+
+def check_prediction_options(batch_size: int, pred_score_thr: float, out_dir: str = '') -> None:
+    """Check the options of a prediction, before anything that takes time.
+
+    Args:
+        batch_size (int): Images at a time.
+        pred_score_thr (float): Least score to draw.
+        out_dir (str): Folder to write to; '' writes nothing. Defaults to ''.
+
+    Raises:
+        InputError: If one is out of range.
+        OutputError: If the folder cannot be written to.
+    """
+    if isinstance(batch_size, bool) or not isinstance(batch_size, int) or batch_size < 1:
+        raise InputError(f'--batch-size is {batch_size}: give a whole number of 1 or more.')
+    if not 0 <= pred_score_thr <= 1:
+        raise InputError(f'--pred-score-thr is {pred_score_thr}: give a score from 0 to 1.')
+    if out_dir:
+        check_writable(out_dir)
 
 
-def _run_lengths(masks: Tensor | np.ndarray | list) -> list[dict[str, Any]]:
-    """Encode masks as compressed run lengths that JSON can hold."""
+def _with_options(model: str | dict | Config | None, options: dict | list | None) -> str | dict | Config | None:
+    """Read the config where it is a file, and override parts of it."""
+    if isinstance(model, str) and model.endswith('.py'):
+        return load_config(model, options)
+    if not options:
+        return model
+    if not isinstance(model, dict) and not isinstance(model, Config):
+        raise InputError(f'cfg_options need a config, but the model is {model!r}: give a file or a Config.')
+    model = copy.deepcopy(model) if isinstance(model, Config) else Config(copy.deepcopy(dict(model)))
+    model.merge_from_dict(dict(options))
+    return model
+
+
+def _as_rle(masks: Tensor | np.ndarray | list) -> list[dict[str, Any]]:
+    """Encode masks as compressed RLEs that JSON can hold."""
     if not isinstance(masks, list):
         masks = encode_mask_results(masks.numpy() if isinstance(masks, Tensor) else masks)
     return rle_to_json(masks)

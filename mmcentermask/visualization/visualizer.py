@@ -1,27 +1,36 @@
-"""Draws detections whose masks are run-length codes."""
+"""mmdet's visualizer with the look of this package."""
 
 from __future__ import annotations
 
-import cv2
 import numpy as np
 from mmdet.registry import VISUALIZERS
-from mmdet.structures.mask import bitmap_to_polygon
 from mmdet.visualization import DetLocalVisualizer
-from mmdet.visualization.palette import get_palette, jitter_color
 from mmengine.structures import InstanceData
-from pycocotools import mask as mask_api
 
-from mmcentermask.structures import decode_crop
+from .drawing import draw_instances
 
 
 @VISUALIZERS.register_module()
 class CenterMaskVisualizer(DetLocalVisualizer):
-    """DetLocalVisualizer that also draws run-length codes, and decodes one of them at a time.
+    """DetLocalVisualizer that draws a class in one color wherever it occurs, and masks as RLEs, too.
 
-    What it draws is what DetLocalVisualizer draws from dense masks.
+    Lines and labels follow the size of the image, see ``draw_instances``; ``line_width`` and ``text_color`` are for
+    segmentation maps only.
 
-    Args: As DetLocalVisualizer.
+    Args:
+        name (str): As DetLocalVisualizer. Defaults to 'visualizer'.
+        *args: As DetLocalVisualizer.
+        alpha (float): Opacity of masks, 0..1. Defaults to 0.45.
+        **kwargs: As DetLocalVisualizer. ``mask_color`` or ``bbox_color``, one color or mmdet's name of a palette, takes
+            the place of the dataset's.
+
+    >>> visualizer = CenterMaskVisualizer()  # doctest: +SKIP
+    >>> visualizer.dataset_meta = dict(classes=('cat', 'dog'))  # doctest: +SKIP
+    >>> visualizer.add_datasample('image', image, data_sample, out_file='drawn.png')  # doctest: +SKIP
     """
+
+    def __init__(self, name: str = 'visualizer', *args, alpha: float = 0.45, **kwargs) -> None:
+        super().__init__(name, *args, alpha=alpha, **kwargs)
 
     def _draw_instances(
         self,
@@ -30,30 +39,5 @@ class CenterMaskVisualizer(DetLocalVisualizer):
         classes: list[str] | None,
         palette: list[tuple] | None,
     ) -> np.ndarray:
-        """Draw boxes, names and masks; ``masks`` may be a list of run-length codes."""
-        if not isinstance(instances.get('masks'), list):
-            return super()._draw_instances(image, instances, classes, palette)
-        without_masks = instances.new()
-        codes = without_masks.pop('masks')
-        super()._draw_instances(image, without_masks, classes, palette)
-        if codes:
-            mask_color = palette if self.mask_color is None else self.mask_color
-            mask_palette = get_palette(mask_color, int(max(instances.labels)) + 1)
-            colors = [jitter_color(mask_palette[label]) for label in instances.labels]
-            self._draw_codes([(code, color) for code, color in zip(codes, colors) if mask_api.area(code)])
-        return self.get_image()
-
-    def _draw_codes(self, codes: list[tuple[dict, tuple]]) -> None:
-        """Outline all masks, then lay their colors over the image, one mask after another."""
-        outlines = []
-        for code, _ in codes:
-            mask, x, y = decode_crop(code)
-            outlines.extend(outline + (x, y) for outline in bitmap_to_polygon(mask)[0])
-        self.draw_polygons(outlines, edge_colors='w', alpha=self.alpha)
-        image = self.get_image()
-        for code, color in codes:
-            mask, x, y = decode_crop(code)
-            part = image[y : y + mask.shape[0], x : x + mask.shape[1]]
-            colored = np.where(mask[..., None], np.array(color, np.uint8), part)
-            part[...] = cv2.addWeighted(part, 1 - self.alpha, colored, self.alpha, 0)
-        self.ax_save.imshow(image, extent=(0, self.width, self.height, 0), interpolation='nearest')
+        chosen = [choice for choice in (self.mask_color, self.bbox_color, palette) if choice is not None]
+        return draw_instances(image, instances, classes, chosen[0] if chosen else None, alpha=self.alpha)

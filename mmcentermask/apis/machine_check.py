@@ -1,0 +1,85 @@
+"""Finds out in time what this machine lacks: a device, a package, a place to write to."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+
+import torch
+
+from ..errors import InputError, OutputError
+
+__all__ = ['check_device', 'check_writable', 'named_missing_packages']
+
+
+def check_device(device: str | torch.device | None) -> None:
+    """Check that a device is there.
+
+    Args:
+        device (str or torch.device, optional): ``'cpu'`` or ``'cuda:0'``, say; None is right.
+
+    Raises:
+        InputError: If there is no such device here.
+    """
+    if device is None:
+        return
+    try:
+        kind, index = torch.device(device).type, torch.device(device).index
+    except (RuntimeError, TypeError) as error:
+        raise InputError(f'there is no kind of device {str(device)!r}: give cpu, cuda or cuda:0, say.') from error
+    if kind == 'cuda':
+        number = torch.cuda.device_count() if torch.cuda.is_available() else 0
+        if not number:
+            raise InputError(f'there is no device {device} here, as torch finds no GPU: give cpu.')
+        if index is not None and index >= number:
+            raise InputError(f'there is no device {device} here: the last of {number} is cuda:{number - 1}.')
+        return
+    try:
+        torch.zeros(1, device=device)
+        torch.zeros(1).to(device).cpu()  # on meta, nothing can be computed
+    except (RuntimeError, NotImplementedError, AssertionError) as error:  # each kind has its own
+        raise InputError(f'there is no device {device} here: give cpu.') from error
+
+
+def check_writable(folder: str | Path, option: str = '--out-dir') -> None:
+    """Check that files can be written to a folder or, where it is not there, that it can be made.
+
+    Args:
+        folder (str or Path): Nothing is left in it.
+        option (str): Of the command line, which names the folder. Defaults to '--out-dir'.
+
+    Raises:
+        OutputError: If they cannot.
+    """
+    place = Path(folder).absolute()
+    try:
+        while not os.path.lexists(place):
+            place = place.parent
+        with tempfile.TemporaryDirectory(dir=place):
+            pass
+    except (OSError, ValueError) as error:
+        reason = getattr(error, 'strerror', None) or error
+        raise OutputError(f'cannot write to {folder} ({reason}): name another folder with {option}.') from error
+
+
+@contextlib.contextmanager
+def named_missing_packages(what: str) -> Iterator[None]:
+    """Turn the failed import of a package into an InputError.
+
+    Args:
+        what (str): What needs it, for the message: ``'the config a.py'``.
+
+    Raises:
+        InputError: If a package is not installed.
+    """
+    try:
+        yield
+    except ImportError as error:
+        cause = error
+        while getattr(cause, 'name', None) is None and cause is not None:
+            cause = cause.__cause__ or cause.__context__  # mmengine's own error has no name
+        name = cause.name.split('.')[0] if cause is not None else str(error)
+        raise InputError(f'{what} needs the package {name}, which cannot be imported: pip install {name}.') from error
