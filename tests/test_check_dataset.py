@@ -2,23 +2,29 @@
 
 import csv
 import functools
+import io
 import json
 import os
 import shutil
-from collections import Counter
 
 import cv2
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from PIL import Image
 from pycocotools import mask as mask_api
 from tiny_run import TRAIN_ANN, VAL_ANN, change_json, run_tool, write_config
 
 from mmcentermask.apis import AnnotationError, MissingFileError
 from mmcentermask.datasets import CLASSES
-from mmcentermask.inspection import KINDS, draw_worst, inspect_dataset, printable, summarize, tables_of
-from mmcentermask.inspection.run_lengths import counts_of, rle_problem
+from mmcentermask.datasets.annotation_tables import CocoSplit
+from mmcentermask.datasets.inspection import inspect_dataset
+from mmcentermask.datasets.report import summarize, tables_of
+from mmcentermask.datasets.rle_check import counts_of, rle_problem
+from mmcentermask.datasets.rules import RULES
+from mmcentermask.datasets.values import printable
+from mmcentermask.visualization.worst_images import draw_worst
 
 TRAIN_JSON = 'data/' + TRAIN_ANN
 
@@ -62,16 +68,25 @@ def data(tmp_path):
     return tmp_path / 'data'
 
 
-def inspected(data, **more):
-    return inspect_dataset('train', str(data / TRAIN_ANN), str(data / 'train2017'), CLASSES, 4, **more)
+def inspected(data, decode=True, workers=1, **uses):
+    """Inspect what is trained on, and scored too unless said otherwise."""
+    uses = dict(scored=True, masks_scored=True) | uses
+    split = CocoSplit('train', str(data / TRAIN_ANN), str(data / 'train2017'), CLASSES, 4, **uses)
+    return inspect_dataset(split, decode=decode, workers=workers)
 
 
 def kinds(inspection):
-    return Counter(finding.kind for finding in inspection.findings)
+    return {name: len(those) for name, those in inspection.found.items()}
+
+
+def only(inspection):
+    """Return the name of the only rule that found something, and its only finding."""
+    ((name, (finding,)),) = inspection.found.items()
+    return name, finding
 
 
 def test_nothing_is_wrong(data):
-    assert inspected(data).findings == []
+    assert inspected(data).found == {}
 
 
 def ann(number, **values):
@@ -91,13 +106,19 @@ CODE = RLE['counts'].decode()
 COUNTS = counts_of(CODE).tolist()
 BOW = [4, 5, 14, 15, 14, 5, 4, 15]  # a bow tie: crosses itself in its middle, (9, 10)
 TOUCHING = [4, 5, 9, 10, 14, 5, 14, 15, 9, 10, 4, 15]  # two triangles that touch in (9, 10)
+WARNINGS = {
+    'box-mask-differ', 'box-outside', 'box-small', 'category-left-out', 'class-empty', 'crowd-polygon',
+    'image-elsewhere', 'image-file-twice', 'image-turned', 'many-lost', 'object-area', 'object-id-zero',
+    'object-no-category', 'object-no-image', 'object-twice', 'polygon-crossing', 'polygon-flat', 'polygon-outside',
+}  # fmt: skip
+NO_ENTRY = {'image-entry': 1, 'object-no-image': 2, 'many-lost': 1}
 DEFECTS = {
     # images
-    'height is a word': (img(1, height='forty'), {'image-entry': 1, 'object-no-image': 2}),
-    'no file name': (lambda c: c['images'][1].pop('file_name'), {'image-entry': 1, 'object-no-image': 2}),
-    'file name with a zero': (img(1, file_name='a\0.png'), {'image-entry': 1, 'object-no-image': 2}),
-    'too large to be true': (img(1, height=10**6, width=10**6), {'image-entry': 1, 'object-no-image': 2}),
-    'image id twice': (img(1, id=10), {'image-id-twice': 1, 'object-no-image': 2}),
+    'height is a word': (img(1, height='forty'), NO_ENTRY),
+    'no file name': (lambda c: c['images'][1].pop('file_name'), NO_ENTRY),
+    'file name with a zero': (img(1, file_name='a\0.png'), NO_ENTRY),
+    'too large to be true': (img(1, height=10**6, width=10**6), NO_ENTRY),
+    'image id twice': (img(1, id=10), {'image-id-twice': 1, 'object-no-image': 2, 'many-lost': 1}),
     'other size': (img(1, width=61), {'image-size': 1}),
     'turned': (img(1, height=60, width=40), {'image-size': 1}),
     'file twice': (img(1, file_name='0.png'), {'image-file-twice': 1}),
@@ -108,15 +129,15 @@ DEFECTS = {
     # categories
     'category id twice': (
         lambda c: c['categories'][3].update(id=1),
-        {'category-id-twice': 1, 'object-no-category': 2, 'class-empty': 1},
+        {'category-id-twice': 1, 'object-no-category': 2, 'class-empty': 1, 'many-lost': 1},
     ),
     'category name twice': (
         lambda c: c['categories'].append(dict(id=9, name='star')),
-        {'category-name-twice': 1, 'classes': 1, 'class-empty': 1},
+        {'category-name-twice': 1, 'class-empty': 1},
     ),
     'category without a name': (
         lambda c: c['categories'][3].pop('name'),
-        {'category-entry': 1, 'classes': 1, 'object-no-category': 2},
+        {'category-entry': 1, 'classes': 1},
     ),
     'category of no class': (lambda c: c['categories'].append(dict(id=9, name='moon')), {'category-left-out': 1}),
     'class not there': (
@@ -128,12 +149,24 @@ DEFECTS = {
         lambda c: [a.update(category_id=1) for a in c['annotations'] if a['category_id'] == 4],
         {'class-empty': 1},
     ),
+    'category ids are text': (
+        lambda c: [e.update(id=str(e['id'])) for e in c['categories']],
+        {'id-types': 8, 'object-no-category': 8, 'class-empty': 4, 'nothing-usable': 1},
+    ),
     # objects
-    'object is a number': (lambda c: c['annotations'].__setitem__(0, 5), {'object-entry': 1}),
+    'object is a number': (
+        lambda c: c['annotations'].__setitem__(0, 5),
+        {'object-entry': 1, 'box-invalid': 1, 'mask-missing': 1},
+    ),
     'no area': (drop(0, 'area'), {'object-entry': 1}),
     'no iscrowd': (drop(0, 'iscrowd'), {'object-entry': 1}),
     'area is zero': (ann(0, area=0), {'object-area': 1}),
     'object id twice': (ann(1, id=1), {'object-id-twice': 1}),
+    'object id 0': (ann(0, id=0), {'object-id-zero': 1}),
+    'object twice': (
+        lambda c: c['annotations'][1].update({**c['annotations'][0], 'id': 2}),
+        {'object-twice': 1},
+    ),
     'no such image': (ann(0, image_id=99), {'object-no-image': 1}),
     'no such category': (ann(0, category_id=99), {'object-no-category': 1}),
     'no box': (drop(0, 'bbox'), {'box-invalid': 1}),
@@ -147,6 +180,10 @@ DEFECTS = {
     'box two pixels out': (ann(0, bbox=[-2, 5, 16, 10]), {'box-outside': 1}),
     'thin box': (ann(0, bbox=[4, 5, 0.5, 10]), {'box-small': 1}),
     'box of one column': (ann(0, bbox=[4, 5, 1, 10]), {}),
+    'corners in the place of all sizes': (
+        lambda c: [a.update(bbox=[a['bbox'][0], 5, a['bbox'][0] + 10, 15]) for a in c['annotations']],
+        {'box-corners': 1, 'box-mask-differ': 8},
+    ),
     # masks
     'no mask': (drop(0, 'segmentation'), {'mask-missing': 1}),
     'empty mask': (ann(0, segmentation=[]), {'mask-missing': 1}),
@@ -157,7 +194,7 @@ DEFECTS = {
     'points in pairs': (ann(0, segmentation=[[[4, 5], [14, 5], [14, 15], [4, 15]]]), {'polygon-invalid': 1}),
     'uneven points': (ann(0, segmentation=[[[4, 5], 14]]), {'polygon-invalid': 1}),
     'endless point': (ann(0, segmentation=[[4, 5, 1e300, 5, 14, 15]]), {'polygon-invalid': 1}),
-    'polygon in the place of polygons': (ann(0, segmentation=square(4, 5, 10)), {'polygon-invalid': 8}),
+    'polygon in the place of polygons': (ann(0, segmentation=square(4, 5, 10)), {'polygon-invalid': 1}),
     'polygon out of the image': (
         ann(0, segmentation=[[4, 5, 14, -5, 14, 15, 4, 15]]),
         {'polygon-outside': 1},
@@ -188,14 +225,14 @@ def test_a_defect_is_found_and_nothing_else(case, data):
     assert kinds(inspection) == wanted
     told = summarize(inspection)
     assert all(character == '\n' or character.isprintable() for character in told)
-    errors = sum(count for kind, count in wanted.items() if KINDS[kind].error)
+    errors = sum(count for kind, count in wanted.items() if kind not in WARNINGS)
     assert told.splitlines()[-1] == f'train: {errors} errors, {sum(wanted.values()) - errors} warnings'
     draw_worst([inspection])
 
 
-def test_every_kind_is_tried():
+def test_every_rule_is_tried():
     tried = {kind for _, wanted in DEFECTS.values() for kind in wanted}
-    assert set(KINDS) == tried
+    assert set(RULES) == tried | {'image-depth', 'image-turned'}  # which have tests of their own
 
 
 @pytest.mark.parametrize(
@@ -211,38 +248,73 @@ def test_every_kind_is_tried():
 )
 def test_damaged_images_are_found(spoil, data):
     spoil(data / 'train2017/2.png')
-    (finding,) = inspected(data, workers=3).findings
-    assert finding.kind == 'image-damaged' and finding.image == 2
+    name, finding = only(inspected(data, workers=3))
+    assert name == 'image-damaged' and finding.image == 2
 
 
 def test_quick_looks_at_the_ends_only(data):
     (data / 'train2017/2.png').write_bytes((data / 'train2017/2.png').read_bytes()[:60])
-    change_json(data / TRAIN_ANN, img(1, width=61))
     assert kinds(inspected(data, decode=False)) == {'image-damaged': 1}
 
 
-def test_images_are_decoded_as_the_pipeline_decodes_them(data):
-    """A camera held upright: 60 x 40 pixels, to be turned."""
-    code = cv2.imencode('.jpg', np.zeros((40, 60, 3), np.uint8))[1].tobytes()
-    exif = b'Exif\0\0II*\0\x08\0\0\0\x01\0\x12\x01\x03\0\x01\0\0\0\x06\0\0\0\0\0\0\0'
-    turned = code[:2] + b'\xff\xe1' + (len(exif) + 2).to_bytes(2, 'big') + exif + code[2:]
-    (data / 'train2017/0.png').write_bytes(turned)
-    (finding,) = inspected(data).findings
-    assert finding.kind == 'image-size' and 'EXIF' in finding.detail
-    pipeline = [dict(type='LoadImageFromFile', color_type='color_ignore_orientation')]
-    assert inspected(data, pipeline=pipeline).findings == []
+def photograph(orientation):
+    """Encode an image 60 wide and 40 high as stored, with an EXIF orientation."""
+    exif = Image.Exif()
+    exif[0x0112] = orientation
+    file = io.BytesIO()
+    Image.new('RGB', (60, 40)).save(file, 'JPEG', exif=exif)
+    return file.getvalue()
+
+
+@pytest.mark.parametrize(('orientation', 'rule'), [(6, 'image-size'), (3, 'image-turned'), (2, 'image-turned')])
+def test_images_are_decoded_as_the_pipeline_decodes_them(orientation, rule, data):
+    """Turned by a quarter, a half, and mirrored: only the first changes the size."""
+    (data / 'train2017/0.png').write_bytes(photograph(orientation))
+    name, finding = only(inspected(data))
+    assert name == rule and 'EXIF' in finding.detail and finding.image == 0
+    assert inspected(data, color_type='color_ignore_orientation').found == {}
+
+
+def grow(path, dtype, factor):
+    """Write an image again with other values a channel."""
+    values = np.linspace(0, 255, 40 * 60 * 3).reshape(40, 60, 3)
+    file = path.with_suffix('.tiff' if dtype == np.float32 else '.png')
+    cv2.imwrite(str(file), (values * factor).astype(dtype))
+    file.replace(path)
+
+
+@pytest.mark.parametrize(
+    ('dtype', 'factor', 'words'),
+    [
+        (np.uint16, 16, '16 bits a channel with values up to 4080'),
+        (np.uint16, 1, '16 bits a channel with values up to 255'),
+        (np.float32, 1, 'float32 values'),
+        (np.float32, 1 / 255, 'float32 values'),
+    ],
+    ids=['12 of 16 bits', '8 of 16 bits', 'float of 255', 'float of 1'],
+)
+@pytest.mark.parametrize('decode', [True, False])
+def test_images_that_would_be_read_black_or_saturated(dtype, factor, words, decode, data):
+    grow(data / 'train2017/1.png', dtype, factor)
+    name, finding = only(inspected(data, decode=decode))
+    assert name == 'image-depth' and words in finding.detail and finding.image == 1
+
+
+def test_16_bits_that_are_used_are_read_by_their_upper_8(data):
+    grow(data / 'train2017/1.png', np.uint16, 257)
+    assert inspected(data).found == {}
 
 
 def test_training_needs_no_iscrowd_and_some_tests_no_objects(data):
     change_json(data / TRAIN_ANN, drop(0, 'iscrowd'))
-    assert inspected(data, scored=False).findings == []
+    assert inspected(data, scored=False, masks_scored=False).found == {}
     change_json(data / TRAIN_ANN, lambda c: c.pop('annotations'))
-    assert inspected(data, annotated=False).findings == []
+    assert inspected(data, trained=False, scored=False, masks_scored=False).found == {}
 
 
 def test_the_point_where_a_polygon_crosses_itself_is_named(data):
     change_json(data / TRAIN_ANN, ann(0, segmentation=[BOW]))
-    (finding,) = inspected(data).findings
+    _, finding = only(inspected(data))
     assert (finding.detail, finding.image, finding.annotation) == ('at [9.0, 10.0]', 0, 0)
 
 
@@ -308,12 +380,12 @@ def test_ids_that_json_cannot_say_are_text(data):
 def test_annotations_that_need_not_be_there_must_still_be_a_list(data, instead):
     change_json(data / TRAIN_ANN, lambda c: c.update(annotations=instead))
     with pytest.raises(AnnotationError, match="has no list 'annotations'"):
-        inspected(data, annotated=False)
+        inspected(data, trained=False, scored=False)
 
 
 def test_a_file_name_that_is_too_long():
     with pytest.raises(MissingFileError, match='there is no annotation file'):
-        inspect_dataset('train', 'x' * 300, '.')
+        inspect_dataset(CocoSplit('train', 'x' * 300, '.'))
 
 
 def bench(data):
@@ -344,18 +416,21 @@ def test_the_command_with_errors(data, monkeypatch, capsys):
     change_json(data / TRAIN_ANN, ann(0, segmentation=[BOW]))
     config = bench(data)
     assert run_tool('tools/check_dataset.py', config) == 0, 'a warning is no error'
-    change_json(data / TRAIN_ANN, ann(3, bbox=[50, 30, 20, 20]))
+    change_json(data / TRAIN_ANN, ann(3, id=1, bbox=[50, 30, 20, 20]))
     assert run_tool('tools/check_dataset.py', config, '--out', 'found', '--workers', 2) == 1
     told = capsys.readouterr().out
-    assert 'object 4 in 1.png: by 10 pixels: [50, 30, 20, 20]' in told
-    assert 'train: 1 errors, 2 warnings' in told
+    assert 'annotations[3] (id 1) in 1.png: by 10 pixels: [50, 30, 20,' in told
+    assert 'train: 1 errors, 3 warnings' in told
     assert run_tool('tools/check_dataset.py', config, '--splits', 'val') == 0
     found = json.loads((data.parent / 'found/findings.json').read_text())
-    assert found['summary']['train']['kinds'] == {'box-outside': 1, 'box-mask-differ': 1, 'polygon-crossing': 1}
+    assert found['summary']['train']['kinds'] == {
+        'object-id-twice': 1, 'box-outside': 1, 'box-mask-differ': 1, 'polygon-crossing': 1,
+    }  # fmt: skip
     rows = list(csv.DictReader((data.parent / 'found/findings.csv').open()))
     assert [(row['level'], row['kind'], row['file_name'], row['annotation_id']) for row in rows] == [
-        ('error', 'box-outside', '1.png', '4'),
-        ('warning', 'box-mask-differ', '1.png', '4'),
+        ('error', 'object-id-twice', '1.png', '1'),
+        ('warning', 'box-outside', '1.png', '1'),
+        ('warning', 'box-mask-differ', '1.png', '1'),
         ('warning', 'polygon-crossing', '0.png', '1'),
     ]
     assert [{k: str(v) for k, v in r.items() if v is not None} for r in found['findings']] == [
@@ -480,8 +555,9 @@ def test_whatever_stands_in_the_file(tmp_path_factory, drawn):
     folder = tmp_path_factory.getbasetemp() / 'whatever'
     folder.mkdir(exist_ok=True)
     (folder / 'ann.json').write_text(json.dumps(content))
-    inspection = inspect_dataset('x', str(folder / 'ann.json'), str(folder), CLASSES, 4)
-    assert kinds(inspection)['image-missing'] <= 4
+    split = CocoSplit('x', str(folder / 'ann.json'), str(folder), CLASSES, 4, scored=True, masks_scored=True)
+    inspection = inspect_dataset(split)
+    assert kinds(inspection).get('image-missing', 0) <= 4
     summarize(inspection)
 
 

@@ -181,7 +181,7 @@ def test_training_and_evaluation(kind, shapes, tmp_path, monkeypatch):
 
 
 def test_a_missing_package_is_named_before_anything_is_written(tmp_path, monkeypatch, capsys):
-    monkeypatch.setattr('mmcentermask.apis.dataset_check.find_spec', lambda name: None)
+    monkeypatch.setattr('mmcentermask.datasets.config_datasets.find_spec', lambda name: None)
     for kind, package in (('lvis-v1', 'lvis'), ('cityscapes', 'cityscapesScripts')):
         config = CONFIGS / f'{NAMES[kind]}.py'
         assert run_tool('tools/test.py', config, 'none.pth', '--work-dir', tmp_path / 'run') == 1
