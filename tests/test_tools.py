@@ -9,7 +9,7 @@ import sys
 
 import pytest
 import torch
-from tiny_run import ROOT, TRAIN_ANN, VAL_ANN, change_json, make_data, only_class, run_tool, write_config
+from tiny_run import ROOT, TRAIN_ANN, VAL_ANN, change_json, damage, make_data, only_class, run_tool, write_config
 
 from mmcentermask.apis import InputError, load_config, set_auto_scale_lr, set_resume, start_processes, use_amp
 
@@ -148,11 +148,15 @@ BAD_DATA = {
     'not text': (write(TRAIN_JSON, b'\xff\xfe\x00'), [], [TRAIN_ANN, 'not JSON']),
     'a list': (write(TRAIN_JSON, b'[]'), [], [TRAIN_ANN, "no list 'images'"]),
     'no categories': (edit(TRAIN_JSON, lambda c: c.pop('categories')), [], [TRAIN_ANN, "no list 'categories'"]),
-    'no boxes': (edit(TRAIN_JSON, lambda c: c['annotations'][3].pop('bbox')), [], ["'bbox' in annotations[3]"]),
-    'no iscrowd': (edit(VAL_JSON, lambda c: c['annotations'][0].pop('iscrowd')), [], ["'iscrowd' in annotations[0]"]),
+    'no boxes': (edit(TRAIN_JSON, lambda c: c['annotations'][3].pop('bbox')), [], ['annotations[3]', 'no bbox']),
+    'no iscrowd': (edit(VAL_JSON, lambda c: c['annotations'][0].pop('iscrowd')), [], ['annotations[0]', 'no iscrowd']),
     'a class is missing': (edit(TRAIN_JSON, only_class('star')), [], ["classes=('star',)", 'model.num_classes=1']),
-    'other order': (edit(VAL_JSON, lambda c: c['categories'].reverse()), [], [VAL_ANN, "file's order"]),
-    'no objects': (edit(TRAIN_JSON, lambda c: c['annotations'].clear()), [], [TRAIN_ANN, 'no annotation']),
+    'other order': (
+        edit(VAL_JSON, lambda c: c['categories'].reverse()),
+        ['val_evaluator.type=CocoMetric'],
+        [VAL_ANN, "file's order", "type='CocoInstanceMetric'"],
+    ),
+    'no objects': (edit(TRAIN_JSON, lambda c: c['annotations'].clear()), [], [TRAIN_ANN, 'none of 0 objects']),
     'num_classes': (None, ['model.num_classes=80'], ['80 classes', 'set model.num_classes=4']),
     'missing image': (lambda b: first_image(b, 'missing'), [], ['no image', 'train2017']),
     'half an image': (first_image, [], ['cannot be decoded', 'train2017']),
@@ -248,11 +252,8 @@ def test_train_refuses_to_begin_with_another_model(bench, trained, capsys):
 
 def test_an_image_that_breaks_only_in_the_decoder_is_named(bench, capsys):
     """The ends of the file are whole, so training begins; a worker process finds out."""
-    ann = json.loads((bench / 'data' / TRAIN_ANN).read_text())
-    for image in ann['images']:
-        path = bench / 'data/train2017' / image['file_name']
-        content = path.read_bytes()
-        path.write_bytes(content[:4] + bytes(len(content) - 36) + content[-32:])
+    for path in (bench / 'data/train2017').iterdir():
+        damage(path)
     sentence = refused(
         capsys, 'tools/train.py', 'tiny.py', '--work-dir', 'run', '--cfg-options', 'train_dataloader.num_workers=1'
     )
