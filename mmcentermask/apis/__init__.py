@@ -9,11 +9,11 @@ from .dataset_check import (
     num_classes_of,
     open_dataset,
 )
+from .early_checks import check_device, check_prediction_options, check_writable, named_missing_packages
 from .image_check import named_image_errors
 from .image_inputs import list_images, read_image
-from .inferencer import CenterMaskInferencer, check_prediction_options
+from .inferencer import CenterMaskInferencer
 from .launch import build_runner, check_least, check_once, report_input_errors, start_processes
-from .machine_check import check_device, check_writable, named_missing_packages
 from .model_check import check_model_for_testing, check_model_for_training
 from .output_files import write_files
 from .run_config import load_config, set_auto_scale_lr, set_resume, use_amp
