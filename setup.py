@@ -14,7 +14,8 @@ VERSION = runpy.run_path(str(ROOT / 'mmcentermask' / 'version.py'))['__version__
 # What `mim train mmcentermask ...` and DetInferencer look for inside the installed package, in its folder `.mim`.
 MIM_ENTRIES = ('configs', 'tools', 'demo', 'model-index.yml')
 
-INSTALL_REQUIRES = ['torch>=2.4', 'numpy>=1.26', 'pycocotools>=2.0.7']
+# torch: mmcv's ops are compiled against it, 2.13 is the newest that was tested
+INSTALL_REQUIRES = ['torch>=2.4,<2.14', 'numpy>=1.26', 'pycocotools>=2.0.7']
 # mmcv, mmengine and mmdet come from one of two lines, which share their import names and would overwrite each other's
 # files. So neither is a hard requirement: the user picks one, `import mmcentermask` says so when both are missing.
 EXTRAS = {

@@ -20,9 +20,9 @@ except ImportError as error:
     _error = error
     warnings.warn(str(error), stacklevel=2)
 else:
-    from . import datasets, engine, evaluation, models, visualization  # noqa: F401 - registers the classes
-    from .checkpoints.safe_loading import make_loading_safe
-    from .inference import prepare_for_inference
+    from . import datasets, engine, evaluation, models, registry, visualization  # noqa: F401 - registers the classes
+    from .apis.fast_inference import prepare_for_inference
+    from .checkpoints import make_loading_safe
 
     make_loading_safe()
 

@@ -19,7 +19,7 @@ def atomic_write(path: str | Path, hint: str = 'choose another place') -> Iterat
 
     Args:
         path (str or Path): The file; its folder is made where it is not there.
-        hint (str): How to mend it, for the message. Defaults to 'choose another place'.
+        hint (str): How to fix it, for the message. Defaults to 'choose another place'.
 
     Yields:
         BinaryIO: The open file. If the body raises, nothing is left behind and a file named ``path`` stays as it was.

@@ -1,4 +1,4 @@
-"""Errors whose message is one sentence for the user: what is wrong, what was expected, how to mend it."""
+"""Errors whose message is one sentence for the user: what is wrong, what was expected, and how to fix it."""
 
 __all__ = [
     'AnnotationError',

@@ -15,9 +15,12 @@ from pycocotools.coco import COCO
 
 from mmcentermask.apis import InputError, write_files
 from mmcentermask.datasets import CLASSES
+from mmcentermask.datasets.annotation_tables import CocoSplit
+from mmcentermask.datasets.image_files import Decoder, look_at_images
+from mmcentermask.datasets.inspection import inspect_dataset
+from mmcentermask.datasets.report import sentence, summarize, tables_of
 from mmcentermask.datasets.shapes_coco import make_shapes
-from mmcentermask.inspection import draw_worst, inspect_dataset, summarize, tables_of
-from mmcentermask.inspection.image_files import ImageReader, check_image_files
+from mmcentermask.visualization.worst_images import draw_worst
 
 HEIGHT, WIDTH = 40, 60
 OUTPUTS = {'findings.json', 'findings.csv', 'worst.png'}
@@ -132,20 +135,22 @@ def inspected(folder, content, annotated, decode, classes, sheet=False):
     data = fill(folder, content)
     before = sorted(data.rglob('*'))
     try:
-        inspection = inspect_dataset(
-            'train', str(data / 'ann.json'), str(data / 'images'), classes, len(classes or 'ab'), annotated=annotated,
-            scored=annotated, decode=decode,
+        split = CocoSplit(
+            'train', str(data / 'ann.json'), str(data / 'images'), classes, len(classes or 'ab'), trained=annotated,
+            scored=annotated, masks_scored=annotated, file_order=False,
         )  # fmt: skip
+        inspection = inspect_dataset(split, dear=decode, decode=decode)
     except InputError as error:
         assert str(data / 'ann.json') in str(error)
         return
+    assert all(sentence(inspection, name).isprintable() for name in inspection.found)
     told = summarize(inspection)
     assert all(c == '\n' or c.isprintable() for c in told)
     told.encode()
     files = tables_of([inspection])
     rows = json.loads(files['findings.json'], parse_constant=no_json)['findings']
     lines = list(csv.DictReader(io.StringIO(files['findings.csv'].decode(), newline='')))
-    assert len(lines) == len(rows) == len(inspection.findings)
+    assert len(lines) == len(rows) == sum(map(len, inspection.found.values()))
     if sheet:
         files['worst.png'] = draw_worst([inspection]) or b''
     write_files(folder / 'out', files)
@@ -186,21 +191,16 @@ def pictures():
     }
 
 
-@functools.cache
-def reader():
-    return ImageReader([])
-
-
 def check_image(given_input, folder):
     kind, changes, name, decode = given_input
     with cleared(folder):
         (folder / 'images').mkdir()
         (folder / f'images/0{kind}').write_bytes(mutated(pictures()[kind], changes))
         used = [f'0{kind}', name.replace('@', str(folder.parent / 'beside')).replace('\0', '') or 'x']
-        problems = list(check_image_files(used, [(9, 12)] * 2, str(folder / 'images'), reader() if decode else None, 1))
+        problems = look_at_images(used, [(9, 12)] * 2, str(folder / 'images'), Decoder(), decode)
         assert len(problems) == 2
-        image = reader()(str(folder / f'images/0{kind}'))
-        damaged = any(found == 'image-damaged' for found, _ in problems[0])
+        image = Decoder()(str(folder / f'images/0{kind}'))
+        damaged = any(problem.rule == 'image-damaged' for problem in problems[0])
         assert not decode or damaged == (image is None)
 
 
@@ -250,8 +250,9 @@ def check_made(out, options):
     assert sorted(path.name for path in out.iterdir()) == ['annotations', 'shapes.json', 'train2017', 'val2017']
     for split in ('train', 'val'):
         file = out / f'annotations/instances_{split}2017.json'
-        found = inspect_dataset(split, str(file), str(out / f'{split}2017'), CLASSES, 4).findings
-        assert not [finding for finding in found if finding.error]
+        split_of = CocoSplit(split, str(file), str(out / f'{split}2017'), CLASSES, 4, scored=True, masks_scored=True)
+        inspection = inspect_dataset(split_of)
+        assert not {name for name in inspection.found if inspection.is_error(name)} - {'nothing-usable'}
         with contextlib.redirect_stdout(io.StringIO()):
             coco = COCO(str(file))
         assert len(coco.imgs) == options[split] == len(list((out / f'{split}2017').iterdir()))

@@ -1,20 +1,20 @@
 """Ablations: schedules in proportion, runs that are not repeated, differences beyond the spread of seeds."""
 
 import csv
+import functools
 import json
 
 import pytest
 import torch
 from mmengine.config import Config, ConfigDict
-from tiny_run import make_data, run_tool, write_config
+from tiny_run import load_tool, make_data, run_tool, write_config
 
-from conftest import CONFIGS, build, small_config
+from conftest import CONFIGS, ROOT, build, small_config
 from mmcentermask.analysis import (
-    Row,
+    AblationResult,
     compare,
-    count_multiply_adds,
+    count_macs,
     count_parameters,
-    median_times,
     network_pass,
     set_iterations,
     train_once,
@@ -27,7 +27,7 @@ SHAPES = CONFIGS / 'centermask-lite_v19-slim-dw-ese_fpn_shapes.py'
 
 def row(name, values, small=None):
     small = small or values
-    return Row(name, [{'segm AP': a, 'segm APs': s} for a, s in zip(values, small)], 1000, 2 * 10**9, 0.0123)
+    return AblationResult(name, [{'segm AP': a, 'segm APs': s} for a, s in zip(values, small)], 1000, 2 * 10**9, 0.0123)
 
 
 def test_a_difference_within_the_spread_of_seeds_is_none():
@@ -67,9 +67,9 @@ def test_the_schedule_shrinks_in_proportion():
     cfg = Config.fromfile(SHAPES)
     set_iterations(cfg, 140)
     assert (cfg.train_cfg.max_iters, cfg.train_cfg.val_interval) == (140, 140)
-    assert [(s.begin, s.end) for s in cfg.param_scheduler] == [(0, 5), (5, 140)]
+    assert [(s.begin, s.get('end')) for s in cfg.param_scheduler] == [(0, 5), (5, None)]  # the run's end
     set_iterations(cfg, 4)
-    assert [(s.type, s.begin, s.end) for s in cfg.param_scheduler] == [('CosineAnnealingLR', 0, 4)]
+    assert [(s.type, s.begin, s.get('end')) for s in cfg.param_scheduler] == [('CosineAnnealingLR', 0, None)]
     assert cfg.default_hooks.logger.interval == 4
     cfg = Config.fromfile(CONFIGS / 'centermask_v39-ese_fpn_1x_coco.py')
     set_iterations(cfg, 900)
@@ -80,23 +80,17 @@ def test_the_schedule_shrinks_in_proportion():
 
 def test_multiply_adds_by_hand():
     conv = torch.nn.Conv2d(3, 4, 3, padding=1)
-    assert count_multiply_adds(lambda: conv(torch.zeros(1, 3, 10, 20))) == 4 * 3 * 9 * 200
+    assert count_macs(lambda: conv(torch.zeros(1, 3, 10, 20))) == 4 * 3 * 9 * 200
     assert count_parameters(conv) == 4 * 27 + 4
 
 
 def test_a_box_more_costs_the_mask_branch_of_one_box():
     model = build(small_config()).eval()
-    counts = [count_multiply_adds(network_pass(model, (64, 64), boxes)) for boxes in (1, 2, 3)]
+    counts = [count_macs(network_pass(model, (64, 64), boxes)) for boxes in (1, 2, 3)]
     head = model.roi_head.mask_head
     convs = 2 * 128 * 128 * 9 * 14 * 14
     assert counts[2] - counts[1] == counts[1] - counts[0] > convs > 0
     assert head.convs[0].conv.out_channels == 128
-
-
-def test_times_take_turns():
-    order = []
-    times = median_times([lambda: order.append('a'), lambda: order.append('b')], repeats=2)
-    assert order == ['a', 'b'] * 3 and len(times) == 2
 
 
 def test_a_command_trains_each_once_and_goes_on(tmp_path, monkeypatch, capsys):
@@ -104,25 +98,27 @@ def test_a_command_trains_each_once_and_goes_on(tmp_path, monkeypatch, capsys):
     first, second = write_config(tmp_path / 'first.py', data), write_config(tmp_path / 'second.py', data)
     out = tmp_path / 'out'
     ran = []
-    monkeypatch.setattr('mmcentermask.analysis.ablation_runs._train', lambda config, folder, n: ran.append(folder.name))
+    monkeypatch.setattr(
+        'mmcentermask.analysis.ablation._train', lambda tool, config, run_dir, n: ran.append(run_dir.parent.name)
+    )
     scores = ConfigDict(val=[{'iteration': 2, ('segm', 'AP'): 0.25, ('bbox', 'AP'): 0.5}])
-    monkeypatch.setattr('mmcentermask.analysis.ablation_runs.read_run_log', lambda folder: scores)
+    monkeypatch.setattr('mmcentermask.analysis.ablation.read_run_log', lambda folder: scores)
     args = [first, second, '--work-dir', out, '--seeds', '3', '4', '--iterations', '2', '--size', '64', '--boxes', '2']
-    assert run_tool('tools/ablate.py', *args) == 0
+    assert run_tool('tools/analysis_tools/ablate.py', *args) == 0
     assert ran == ['seed3', 'seed4'] * 2
-    assert run_tool('tools/ablate.py', *args) == 0
+    assert run_tool('tools/analysis_tools/ablate.py', *args) == 0
     assert len(ran) == 4  # nothing is trained twice
     assert json.loads((out / 'second/seed4/result.json').read_text()) == {'segm AP': 0.25, 'bbox AP': 0.5}
     assert Config.fromfile(out / 'second/seed4/config.py').randomness.seed == 4
     capsys.readouterr()
     args[args.index('--iterations') + 1] = '3'
-    assert run_tool('tools/ablate.py', *args) == 1
+    assert run_tool('tools/analysis_tools/ablate.py', *args) == 1
     assert 'holds a run with other settings' in capsys.readouterr().err
     assert not list(out.rglob('.config.py'))
     (out / 'first/seed3/result.json').unlink()
     scores['val'] = []
     args[args.index('--iterations') + 1] = '2'
-    assert run_tool('tools/ablate.py', *args) == 1
+    assert run_tool('tools/analysis_tools/ablate.py', *args) == 1
     assert 'ended without an evaluation' in capsys.readouterr().err
 
 
@@ -136,24 +132,32 @@ def test_a_command_trains_each_once_and_goes_on(tmp_path, monkeypatch, capsys):
 )
 def test_bad_options(tmp_path, capsys, wrong, told):
     config = write_config(tmp_path / 'first.py', tmp_path / 'nothing')
-    assert run_tool('tools/ablate.py', config, '--work-dir', tmp_path / 'out', *wrong) == 1
+    assert run_tool('tools/analysis_tools/ablate.py', config, '--work-dir', tmp_path / 'out', *wrong) == 1
     assert told in capsys.readouterr().err and not (tmp_path / 'out').exists()
 
 
 def test_two_configs_of_one_name(tmp_path, capsys):
     config = write_config(tmp_path / 'first.py', tmp_path / 'nothing')
-    assert run_tool('tools/ablate.py', config, config, '--work-dir', tmp_path / 'out') == 1
+    assert run_tool('tools/analysis_tools/ablate.py', config, config, '--work-dir', tmp_path / 'out') == 1
     assert 'two configs are named first' in capsys.readouterr().err
+
+
+def test_the_training_tool_lies_beside_the_command(tmp_path):
+    assert load_tool('tools/analysis_tools/ablate.py').TRAIN == ROOT / 'tools/train.py'
+    cfg = Config.fromfile(write_config(tmp_path / 'first.py', tmp_path / 'nothing'))
+    with pytest.raises(InputError, match='there is no .*train.py: run ablate.py from the tools/ folder'):
+        train_once(cfg, tmp_path / 'run', 0, 2, 1, train_tool=tmp_path / 'tools/train.py')
 
 
 @pytest.mark.slow
 def test_a_real_run_of_two_iterations(tmp_path):
     cfg = Config.fromfile(write_config(tmp_path / 'first.py', make_data(tmp_path / 'data')))
-    scores = train_once(cfg, tmp_path / 'run', seed=5, iterations=2, processes=1)
+    run = functools.partial(train_once, cfg, tmp_path / 'run', 5, 2, 1, ROOT / 'tools/train.py')
+    scores = run()
     assert {'segm AP', 'bbox AP', 'segm APs'} <= set(scores) and all(-1 <= v <= 1 for v in scores.values())
     logs = len(list((tmp_path / 'run').rglob('scalars.json')))
-    assert train_once(cfg, tmp_path / 'run', seed=5, iterations=2, processes=1) == scores
+    assert run() == scores
     assert len(list((tmp_path / 'run').rglob('scalars.json'))) == logs == 1
     # stopped before its result was written, it goes on from its checkpoint: nothing is left to train
     (tmp_path / 'run/result.json').unlink()
-    assert train_once(cfg, tmp_path / 'run', seed=5, iterations=2, processes=1) == scores
+    assert run() == scores

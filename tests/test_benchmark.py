@@ -1,10 +1,6 @@
-"""The benchmark: stages, turns, tables by hand; its command on a tiny model. Nothing depends on how long it takes."""
+"""The benchmark: stages, interleaved timing, tables by hand; its command on a tiny model. No fact depends on time."""
 
 import csv
-import mmap
-import platform
-import subprocess
-import sys
 from types import SimpleNamespace
 
 import numpy as np
@@ -13,29 +9,26 @@ import torch
 from mmdet.structures import DetDataSample
 from mmdet.utils import register_all_modules
 from mmengine.config import Config
-from tiny_run import load_tool, make_data, run_tool, write_config
+from tiny_run import make_data, run_tool, write_config
 from torch import nn
 
 from conftest import CONFIGS, build, small_config
 from mmcentermask.analysis import (
-    Measured,
-    StageClock,
-    TestedModel,
+    BenchmarkResult,
+    InferenceRun,
+    StageTimer,
+    benchmark_table,
     build_untrained,
-    draw_picture,
-    drop_pretrained,
+    draw_image,
     hardware,
     leave_best_boxes,
     make_training_batch,
-    measure,
     peak_memory,
-    table_of,
+    time_interleaved,
     versions,
-    write_measured,
+    write_benchmark,
 )
-from mmcentermask.analysis import test_pipeline as picture_pipeline
-from mmcentermask.inference import keep_memory, kept_memory
-from mmcentermask.inference.winograd_conv import winograd_works
+from mmcentermask.analysis import test_pipeline as image_pipeline
 
 register_all_modules()
 
@@ -62,41 +55,45 @@ class Detector(nn.Module):
 
 def test_stages_of_any_detector_and_nothing_left_behind(monkeypatch):
     model = Detector()
-    clock = StageClock(model)
+    timer = StageTimer(model)
     ticks = iter(range(100))
-    monkeypatch.setattr(clock, 'now', lambda: float(next(ticks)))
-    with clock.running():
+    monkeypatch.setattr(timer, 'now', lambda: float(next(ticks)))
+    with timer.running():
         assert model(1) == 4
         model.backbone(1)
     # each lasts a tick, and the backbone ran twice
-    assert clock.seconds == {'pre-processing': 1.0, 'backbone': 2.0, 'neck': 1.0}
-    with pytest.raises(ValueError, match='nothing to do'), clock.running():
+    assert timer.seconds == {'pre-processing': 1.0, 'backbone': 2.0, 'neck': 1.0}
+    with pytest.raises(ValueError, match='nothing to do'), timer.running():
         model(None)
     assert all('forward' not in part.__dict__ for part in model.children())
-    with clock.running():
+    with timer.running():
         model(1)
-    assert clock.seconds['backbone'] == 1.0  # begun anew
+    assert timer.seconds['backbone'] == 1.0  # begun anew
 
 
-def test_runs_take_turns_and_the_first_does_not_count():
-    order = []
-    runs = [lambda name=name: order.append(name) or {'backbone': float(len(order))} for name in 'ab']
-    told = []
-    results = measure(runs, 2, told.append)
-    assert order == ['a', 'b'] * 3 and len(told) == 3
-    assert results == [[{'backbone': 3.0}, {'backbone': 5.0}], [{'backbone': 4.0}, {'backbone': 6.0}]]
+@pytest.mark.parametrize('warmups, order', [(0, 'ab' * 3), (1, 'aabb' * 3)])
+def test_interleaved_timing_counts_from_the_second_round(capsys, warmups, order):
+    ran = []
+    runs = [lambda name=name: ran.append(name) or {'backbone': float(len(ran))} for name in 'ab']
+    results = time_interleaved(runs, 2, warmups)
+    assert ''.join(ran) == order and len(capsys.readouterr().out.splitlines()) == 3
+    step = 2 * (warmups + 1)
+    last = {name: 1 + order.rindex(name) for name in 'ab'}
+    assert results == [[{'backbone': float(last[name] - step)}, {'backbone': float(last[name])}] for name in 'ab']
 
 
 def rows():
-    first = Measured(
-        'first', [{'backbone': 0.1, 'neck': t, 'drawing': 9.0} for t in (0.1, 0.3, 0.2)], None, 10, None, 3
+    first = BenchmarkResult(
+        'first', [{'backbone': 0.1, 'neck': t, 'drawing': 9.0} for t in (0.1, 0.3, 0.2)], parameters=10, boxes=3
     )
-    second = Measured('second', [{'backbone': 0.05, 'mask branch': 0.1}], 3 * 2**20, 2000, 1_500_000_000, 50)
+    second = BenchmarkResult('second', [{'backbone': 0.05, 'mask branch': 0.1}], 3 * 2**20, 2000, 1_500_000_000, 50)
     return [first, second]
 
 
 def test_the_table_by_hand():
-    head, _, first, second = [[c.strip() for c in line.split('|')[1:-1]] for line in table_of(rows()).splitlines()]
+    head, _, first, second = [
+        [c.strip() for c in line.split('|')[1:-1]] for line in benchmark_table(rows()).splitlines()
+    ]
     assert head[:3] == ['model', 'ms', 'to the first']
     assert head[3:7] == ['backbone', 'neck', 'mask branch', 'drawing']  # in the order of the work, others left out
     # without the drawing: 0.2, 0.4 and 0.3 seconds
@@ -105,7 +102,7 @@ def test_the_table_by_hand():
 
 
 def test_written_whole(tmp_path):
-    write_measured(tmp_path / 'new', rows(), 'What it includes.')
+    write_benchmark(tmp_path / 'new', rows(), 'What it includes.')
     assert sorted(p.name for p in (tmp_path / 'new').iterdir()) == ['results.csv', 'table.md', 'times.png']
     assert 'What it includes.' in (tmp_path / 'new/table.md').read_text()
     read = list(csv.DictReader((tmp_path / 'new/results.csv').open()))
@@ -132,9 +129,9 @@ def test_untrained_models_find_as_many_boxes_as_they_may():
     assert not model.training
     model.backbone.train()(torch.zeros(1, 3, 32, 32))  # which untrained frozen norms refuse
     model.eval()
-    picture = draw_picture(64, 96)
-    assert picture.shape == (64, 96, 3) and picture.dtype == np.uint8 and (picture == draw_picture(64, 96)).all()
-    data = dict(inputs=[torch.from_numpy(picture).permute(2, 0, 1)], data_samples=[meta(64, 96)])
+    image = draw_image(64, 96)
+    assert image.shape == (64, 96, 3) and image.dtype == np.uint8 and (image == draw_image(64, 96)).all()
+    data = dict(inputs=[torch.from_numpy(image).permute(2, 0, 1)], data_samples=[meta(64, 96)])
     model.bbox_head.test_cfg.max_per_img = 7
     assert leave_best_boxes(model, data) == 7
     assert model.bbox_head.test_cfg.score_thr > 0.0
@@ -148,13 +145,12 @@ def meta(height, width):
     return DetDataSample(metainfo=dict(img_id=0, img_shape=shape, ori_shape=shape, scale_factor=(1.0, 1.0)))
 
 
-def test_nothing_is_fetched():
-    load = dict(type='Pretrained', checkpoint='torchvision://resnet50')
-    cfg = Config(
-        dict(backbone=dict(init_cfg=load), heads=[dict(init_cfg=dict(load))], neck=dict(init_cfg=dict(type='X')))
-    )
-    drop_pretrained(cfg._cfg_dict)
-    assert cfg.backbone.init_cfg is None and cfg.heads[0].init_cfg is None and cfg.neck.init_cfg.type == 'X'
+def test_nothing_is_downloaded():
+    cfg = small_config()
+    cfg.backbone.init_cfg = dict(type='Pretrained', checkpoint='torchvision://nothing')
+    cfg.neck.init_cfg = dict(type='Pretrained', checkpoint='https://nothing')
+    build_untrained(Config(dict(model=cfg)))
+    assert cfg.backbone.init_cfg is not None  # the config stays
 
 
 def test_stages_of_a_centermask_add_up_to_its_time():
@@ -162,17 +158,17 @@ def test_stages_of_a_centermask_add_up_to_its_time():
     for step in cfg.test_dataloader.dataset.pipeline:
         if step.type == 'Resize':
             step.scale = (96, 96)
-    prepare = picture_pipeline(cfg, draw_picture(48, 64))
+    prepare = image_pipeline(cfg, draw_image(48, 64))
     data = prepare()
     assert data['inputs'][0].shape == (3, 72, 96) and data['data_samples'][0].ori_shape == (48, 64)
     model = build(small_config()).eval()
     drawn = []
-    run = TestedModel(model, prepare, drawn.append)
+    run = InferenceRun(model, prepare, drawn.append)
     names = ['pre-processing', 'backbone', 'neck', 'box head', 'decoding and NMS', 'mask branch', 'pasting']
     seconds = run()
     assert set(seconds) == {*names, 'other', 'encoding', 'drawing'} and min(seconds.values()) >= 0
     assert len(drawn) == 1 and drawn[0].pred_instances.masks.shape[1:] == (48, 64)
-    three = TestedModel(model, picture_pipeline(cfg, draw_picture(48, 64), images=3), drawn.append)
+    three = InferenceRun(model, image_pipeline(cfg, draw_image(48, 64), batch=3), drawn.append)
     assert set(three()) == set(seconds) and len(drawn) == 1 + 3
     assert all(torch.equal(sample.pred_instances.bboxes, drawn[0].pred_instances.bboxes) for sample in drawn)
     assert all('forward' not in part.__dict__ for part in model.modules())
@@ -195,7 +191,7 @@ def config(tmp_path_factory):
 
 def test_the_command_times_variants(tmp_path, config, capsys):
     args = [config, '--variants', 'plain', 'bf16', '--size', '48', '64', '--repeats', '1', '--out', tmp_path / 'out']
-    assert run_tool('tools/benchmark.py', *args) == 0
+    assert run_tool('tools/analysis_tools/benchmark.py', *args) == 0
     page = (tmp_path / 'out/table.md').read_text()
     assert page.splitlines()[0] in capsys.readouterr().out
     assert 'Weights are random' in page and '48 x 64 pixels' in page and versions() in page and hardware('cpu') in page
@@ -205,15 +201,9 @@ def test_the_command_times_variants(tmp_path, config, capsys):
     assert all(float(line['mask branch (s)']) > 0 for line in lines)
 
 
-def test_the_direct_variant_leaves_winograds_way_out(small_model):
-    made = load_tool('tools/benchmark.py').variants_of(small_model, ['fp32', 'fp32-direct'])
-    assert any('Winograd' in done for done in made['fp32'].prepared) == winograd_works()
-    assert not any('Winograd' in done for done in made['fp32-direct'].prepared)
-
-
 def test_the_command_times_training(tmp_path, config):
     args = [config, '--train', '--size', '48', '64', '--repeats', '1', '--objects', '2', '--out', tmp_path / 'out']
-    assert run_tool('tools/benchmark.py', *args) == 0
+    assert run_tool('tools/analysis_tools/benchmark.py', *args) == 0
     (line,) = csv.DictReader((tmp_path / 'out/results.csv').open())
     assert line['model'] == 'tiny' and float(line['step (s)']) > 0
     assert 'A training step on 2 images with 2 objects' in (tmp_path / 'out/table.md').read_text()
@@ -230,56 +220,17 @@ def test_the_command_times_training(tmp_path, config):
         (['--image', 'nothing.jpg'], 'cannot read the image nothing.jpg'),
         (['mmdet::nothing/nothing.py'], 'there is no config mmdet::nothing/nothing.py'),
         (['nothing.py'], 'there is no config nothing.py'),
+        (['--device', 'foo'], '--device is foo: give cpu or cuda'),
     ],
 )
 def test_bad_options(tmp_path, config, capsys, wrong, told):
-    assert run_tool('tools/benchmark.py', config, *wrong, '--out', tmp_path / 'out') == 1
+    assert run_tool('tools/analysis_tools/benchmark.py', config, *wrong, '--out', tmp_path / 'out') == 1
     assert told in capsys.readouterr().err and not (tmp_path / 'out').exists()
 
 
 def test_two_configs_of_one_name(tmp_path, config, capsys):
-    assert run_tool('tools/benchmark.py', config, config, '--out', tmp_path / 'out') == 1
+    assert run_tool('tools/analysis_tools/benchmark.py', config, config, '--out', tmp_path / 'out') == 1
     assert 'two configs are named tiny' in capsys.readouterr().err
-
-
-FAULTS = """
-import ctypes
-import resource
-import torch
-from mmcentermask.inference import keep_memory
-
-ctypes.CDLL(None).prctl(41, 1, 0, 0, 0)  # no huge pages, PR_SET_THP_DISABLE: one fault each would hand out 2 MB
-
-def faults():  # pages that the system hands out for a tensor of 64 MB
-    before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt
-    torch.ones(16 << 20)
-    return resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before
-
-def least():  # of many: where something small lies behind it, what was kept is too small by a few bytes at first
-    return min(faults() for _ in range(40))
-
-before = least()
-done = keep_memory()
-kept = least()
-keep_memory(False)
-print(int(done), before, kept, faults())
-"""
-
-
-@pytest.mark.skipif(platform.libc_ver()[0] != 'glibc', reason='memory is kept with glibc only')
-def test_memory_is_kept_and_handed_back():
-    out = subprocess.run([sys.executable, '-c', FAULTS], capture_output=True, text=True, check=True).stdout
-    done, before, kept, after = map(int, out.splitlines()[-1].split())
-    many = (64 << 20) // mmap.PAGESIZE // 2
-    assert done == 1 and before > many and kept < many and after > many, out
-
-
-def test_another_c_library_is_left_alone(monkeypatch):
-    monkeypatch.setattr(kept_memory.ctypes, 'CDLL', lambda name: object())
-    assert keep_memory() is False and keep_memory(False) is False
-    monkeypatch.setattr(kept_memory.ctypes, 'CDLL', lambda name: pytest.fail('Windows knows no library without a name'))
-    monkeypatch.setattr(kept_memory.sys, 'platform', 'win32')
-    assert keep_memory() is False
 
 
 def test_the_machine(monkeypatch):

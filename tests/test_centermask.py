@@ -81,6 +81,8 @@ def test_an_image_in_a_batch_equals_the_image_alone(small_model):
     images = torch.randn(2, 3, 128, 128)
     samples = [sample(128, 128), sample(100, 120, padded=(128, 128))]
     boosted(small_model).eval()
+    # where every ReLU is dead the probability would be the threshold, and rounding would decide
+    torch.nn.init.constant_(small_model.roi_head.mask_head.conv_logits.bias, 0.01)
     with torch.no_grad():
         together = [s.pred_instances for s in small_model.predict(images, [s.clone() for s in samples])]
         alone = [small_model.predict(images[i : i + 1], [samples[i].clone()])[0].pred_instances for i in range(2)]

@@ -5,7 +5,6 @@ import functools
 import json
 import os
 import shutil
-from collections import Counter
 
 import cv2
 import numpy as np
@@ -15,10 +14,15 @@ from hypothesis import strategies as st
 from pycocotools import mask as mask_api
 from tiny_run import TRAIN_ANN, VAL_ANN, change_json, run_tool, write_config
 
-from mmcentermask.apis import AnnotationError, MissingFileError
 from mmcentermask.datasets import CLASSES
-from mmcentermask.inspection import KINDS, draw_worst, inspect_dataset, printable, summarize, tables_of
-from mmcentermask.inspection.run_lengths import counts_of, rle_problem
+from mmcentermask.datasets.annotation_tables import CocoSplit
+from mmcentermask.datasets.inspection import inspect_dataset
+from mmcentermask.datasets.report import summarize, tables_of
+from mmcentermask.datasets.rle_check import counts_of, rle_problem
+from mmcentermask.datasets.rules import RULES
+from mmcentermask.datasets.values import printable, shown
+from mmcentermask.errors import AnnotationError, MissingFileError
+from mmcentermask.visualization.worst_images import draw_worst
 
 TRAIN_JSON = 'data/' + TRAIN_ANN
 
@@ -62,16 +66,27 @@ def data(tmp_path):
     return tmp_path / 'data'
 
 
-def inspected(data, **more):
-    return inspect_dataset('train', str(data / TRAIN_ANN), str(data / 'train2017'), CLASSES, 4, **more)
+# trained on and scored, with masks
+USE = dict(classes=CLASSES, num_classes=4, scored=True, masks_scored=True, tolerant=False)
+
+
+def inspected(data, dear=True, decode=True, workers=1, **use):
+    split = CocoSplit('train', str(data / TRAIN_ANN), str(data / 'train2017'), **{**USE, **use})
+    return inspect_dataset(split, dear, decode, workers)
 
 
 def kinds(inspection):
-    return Counter(finding.kind for finding in inspection.findings)
+    return {name: len(those) for name, those in inspection.found.items()}
+
+
+def found(inspection):
+    """The only finding, with the name of its rule."""
+    ((name, (finding,)),) = inspection.found.items()
+    return name, finding
 
 
 def test_nothing_is_wrong(data):
-    assert inspected(data).findings == []
+    assert inspected(data).found == {}
 
 
 def ann(number, **values):
@@ -91,33 +106,36 @@ CODE = RLE['counts'].decode()
 COUNTS = counts_of(CODE).tolist()
 BOW = [4, 5, 14, 15, 14, 5, 4, 15]  # a bow tie: crosses itself in its middle, (9, 10)
 TOUCHING = [4, 5, 9, 10, 14, 5, 14, 15, 9, 10, 4, 15]  # two triangles that touch in (9, 10)
+NO_ENTRY = {'image-entry': 1, 'object-no-image': 2, 'many-lost': 1}
 DEFECTS = {
     # images
-    'height is a word': (img(1, height='forty'), {'image-entry': 1, 'object-no-image': 2}),
-    'no file name': (lambda c: c['images'][1].pop('file_name'), {'image-entry': 1, 'object-no-image': 2}),
-    'file name with a zero': (img(1, file_name='a\0.png'), {'image-entry': 1, 'object-no-image': 2}),
-    'too large to be true': (img(1, height=10**6, width=10**6), {'image-entry': 1, 'object-no-image': 2}),
-    'image id twice': (img(1, id=10), {'image-id-twice': 1, 'object-no-image': 2}),
+    'height is a word': (img(1, height='forty'), NO_ENTRY),
+    'no file name': (lambda c: c['images'][1].pop('file_name'), NO_ENTRY),
+    'file name with a zero': (img(1, file_name='a\0.png'), NO_ENTRY),
+    'too large to be true': (img(1, height=10**6, width=10**6), NO_ENTRY),
+    'image id twice': (img(1, id=10), {'image-id-twice': 1, 'object-no-image': 2, 'many-lost': 1}),
     'other size': (img(1, width=61), {'image-size': 1}),
     'turned': (img(1, height=60, width=40), {'image-size': 1}),
     'file twice': (img(1, file_name='0.png'), {'image-file-twice': 1}),
     'no file': (img(1, file_name='9.png'), {'image-missing': 1}),
     'file of another folder': (img(1, file_name='../val2017/1.png'), {'image-elsewhere': 1}),
     'device': (img(1, file_name='/dev/zero'), {'image-damaged': 1, 'image-elsewhere': 1}),
+    'separators of Windows': (img(1, file_name='..\\\\train2017\\\\1.png'), {'image-missing': 1}),
     'half a surrogate': (img(1, file_name='\ud800.png'), {'image-missing': 1}),
     # categories
     'category id twice': (
         lambda c: c['categories'][3].update(id=1),
-        {'category-id-twice': 1, 'object-no-category': 2, 'class-empty': 1},
+        {'category-id-twice': 1, 'object-no-category': 2, 'many-lost': 1, 'class-empty': 1},
     ),
     'category name twice': (
         lambda c: c['categories'].append(dict(id=9, name='star')),
-        {'category-name-twice': 1, 'classes': 1, 'class-empty': 1},
+        {'category-name-twice': 1, 'class-empty': 1},
     ),
     'category without a name': (
         lambda c: c['categories'][3].pop('name'),
-        {'category-entry': 1, 'classes': 1, 'object-no-category': 2},
+        {'category-entry': 1, 'classes': 1},
     ),
+    'category named by a number': (lambda c: c['categories'][3].update(name=7), {'category-entry': 1, 'classes': 1}),
     'category of no class': (lambda c: c['categories'].append(dict(id=9, name='moon')), {'category-left-out': 1}),
     'class not there': (
         lambda c: c['categories'][3].update(name='moon'),
@@ -132,6 +150,28 @@ DEFECTS = {
     'object is a number': (lambda c: c['annotations'].__setitem__(0, 5), {'object-entry': 1}),
     'no area': (drop(0, 'area'), {'object-entry': 1}),
     'no iscrowd': (drop(0, 'iscrowd'), {'object-entry': 1}),
+    'iscrowd in quotes': (ann(0, iscrowd='0'), {'object-entry': 1}),
+    'ignore in quotes': (ann(0, ignore='0'), {'object-entry': 1}),
+    'area in quotes': (ann(0, area='100'), {'object-entry': 1}),
+    'area is null': (ann(0, area=None), {'object-entry': 1}),
+    'id is half a number': (ann(0, id=1.5), {'object-entry': 1}),
+    'ids as whole floats': (lambda c: [a.update(image_id=float(a['image_id'])) for a in c['annotations']], {}),
+    'image_id in quotes': (ann(0, image_id='10'), {'id-types': 1, 'object-no-image': 1}),
+    'category_id in quotes': (ann(0, category_id='1'), {'id-types': 1, 'object-no-category': 1}),
+    'one id in quotes': (ann(0, id='1'), {'id-types': 1}),
+    'names in the place of numbers': (
+        lambda c: (
+            [image.update(id=f'i{image["id"]}') for image in c['images']],
+            [a.update(image_id=f'i{a["image_id"]}') for a in c['annotations']],
+        ),
+        {},
+    ),
+    'id zero': (ann(0, id=0), {'object-id-zero': 1}),
+    'same object twice': (lambda c: c['annotations'].append(dict(c['annotations'][0], id=99)), {'object-twice': 1}),
+    'two objects in one box': (
+        lambda c: c['annotations'].append(dict(c['annotations'][0], id=99, segmentation=[square(5, 6, 8)])),
+        {},
+    ),
     'area is zero': (ann(0, area=0), {'object-area': 1}),
     'object id twice': (ann(1, id=1), {'object-id-twice': 1}),
     'no such image': (ann(0, image_id=99), {'object-no-image': 1}),
@@ -142,6 +182,10 @@ DEFECTS = {
     'negative box': (ann(0, bbox=[14, 5, -10, 10]), {'box-invalid': 1}),
     'endless box': (ann(0, bbox=[4, 5, 10**400, 10]), {'box-invalid': 1}),
     'corners in the place of sizes': (ann(1, bbox=[24, 5, 44, 15]), {'box-outside': 1, 'box-mask-differ': 1}),
+    'all corners': (
+        lambda c: [a.update(bbox=[*a['bbox'][:2], a['bbox'][0] + 10, 15]) for a in c['annotations']],
+        {'box-corners': 1, 'box-mask-differ': 8},
+    ),
     'box elsewhere': (ann(0, bbox=[40, 25, 10, 10]), {'box-mask-differ': 1}),
     'box half a pixel out': (ann(0, bbox=[-0.5, 5, 14.5, 10]), {}),
     'box two pixels out': (ann(0, bbox=[-2, 5, 16, 10]), {'box-outside': 1}),
@@ -157,7 +201,7 @@ DEFECTS = {
     'points in pairs': (ann(0, segmentation=[[[4, 5], [14, 5], [14, 15], [4, 15]]]), {'polygon-invalid': 1}),
     'uneven points': (ann(0, segmentation=[[[4, 5], 14]]), {'polygon-invalid': 1}),
     'endless point': (ann(0, segmentation=[[4, 5, 1e300, 5, 14, 15]]), {'polygon-invalid': 1}),
-    'polygon in the place of polygons': (ann(0, segmentation=square(4, 5, 10)), {'polygon-invalid': 8}),
+    'polygon in the place of polygons': (ann(0, segmentation=square(4, 5, 10)), {'polygon-invalid': 1}),
     'polygon out of the image': (
         ann(0, segmentation=[[4, 5, 14, -5, 14, 15, 4, 15]]),
         {'polygon-outside': 1},
@@ -166,16 +210,25 @@ DEFECTS = {
     'touching triangles': (ann(0, segmentation=[TOUCHING]), {}),
     'line': (ann(0, segmentation=[square(4, 5, 10), [4, 5, 9, 5, 14, 5]]), {'polygon-flat': 1}),
     'the same point': (ann(0, segmentation=[square(4, 5, 10), [4, 5] * 3]), {'polygon-flat': 1}),
-    'run lengths': (ann(0, segmentation=dict(size=[40, 60], counts=CODE)), {}),
-    'run lengths as numbers': (ann(0, segmentation=dict(size=[40, 60], counts=COUNTS)), {}),
-    'run lengths turned': (ann(0, segmentation=dict(size=[60, 40], counts=CODE)), {'rle-size': 1}),
-    'run lengths without a size': (ann(0, segmentation=dict(counts=CODE)), {'rle-invalid': 1}),
-    'run lengths cut': (ann(0, segmentation=dict(size=[40, 60], counts=CODE[:-1])), {'rle-invalid': 1}),
-    'run lengths with an accent': (ann(0, segmentation=dict(size=[40, 60], counts='é' + CODE)), {'rle-invalid': 1}),
+    'RLE': (ann(0, segmentation=dict(size=[40, 60], counts=CODE)), {}),
+    'RLE as numbers': (ann(0, segmentation=dict(size=[40, 60], counts=COUNTS)), {}),
+    'RLE turned': (ann(0, segmentation=dict(size=[60, 40], counts=CODE)), {'rle-size': 1}),
+    'text of bytes': (ann(0, segmentation=dict(size=[40, 60], counts=f"b'{CODE}'")), {'rle-invalid': 1}),
+    'RLE without a size': (ann(0, segmentation=dict(counts=CODE)), {'rle-invalid': 1}),
+    'RLE cut': (ann(0, segmentation=dict(size=[40, 60], counts=CODE[:-1])), {'rle-invalid': 1}),
+    'RLE with an accent': (ann(0, segmentation=dict(size=[40, 60], counts='é' + CODE)), {'rle-invalid': 1}),
     'runs too long': (ann(0, segmentation=dict(size=[40, 60], counts=[0, 2401])), {'rle-invalid': 1}),
     'runs of less than nothing': (ann(0, segmentation=dict(size=[40, 60], counts=[2500, -100])), {'rle-invalid': 1}),
     'runs of words': (ann(0, segmentation=dict(size=[40, 60], counts=['2400'])), {'rle-invalid': 1}),
-    'crowd with run lengths': (ann(0, iscrowd=1, segmentation=dict(size=[40, 60], counts=COUNTS)), {}),
+    'crowd with RLE': (ann(0, iscrowd=1, segmentation=dict(size=[40, 60], counts=COUNTS)), {}),
+    'crowds': (
+        lambda c: [a.update(iscrowd=1) for a in c['annotations'][:2]],
+        {'crowd-polygon': 2, 'many-lost': 1},
+    ),
+    'only crowds': (
+        lambda c: [a.update(iscrowd=1) for a in c['annotations']],
+        {'crowd-polygon': 8, 'nothing-usable': 1, 'class-empty': 4},
+    ),
     'crowd with polygons': (ann(0, iscrowd=1), {'crowd-polygon': 1}),
 }  # fmt: skip
 
@@ -188,14 +241,15 @@ def test_a_defect_is_found_and_nothing_else(case, data):
     assert kinds(inspection) == wanted
     told = summarize(inspection)
     assert all(character == '\n' or character.isprintable() for character in told)
-    errors = sum(count for kind, count in wanted.items() if KINDS[kind].error)
+    errors = sum(count for kind, count in wanted.items() if inspection.is_error(kind))
     assert told.splitlines()[-1] == f'train: {errors} errors, {sum(wanted.values()) - errors} warnings'
     draw_worst([inspection])
 
 
 def test_every_kind_is_tried():
     tried = {kind for _, wanted in DEFECTS.values() for kind in wanted}
-    assert set(KINDS) == tried
+    # of these there are tests with other images below
+    assert set(RULES) == tried | {'image-turned', 'image-depth'}
 
 
 @pytest.mark.parametrize(
@@ -211,44 +265,120 @@ def test_every_kind_is_tried():
 )
 def test_damaged_images_are_found(spoil, data):
     spoil(data / 'train2017/2.png')
-    (finding,) = inspected(data, workers=3).findings
-    assert finding.kind == 'image-damaged' and finding.image == 2
+    name, finding = found(inspected(data, workers=3))
+    assert name == 'image-damaged' and finding.image == 2
 
 
-def test_quick_looks_at_the_ends_only(data):
+def test_quick_decodes_only_what_is_in_doubt(data):
     (data / 'train2017/2.png').write_bytes((data / 'train2017/2.png').read_bytes()[:60])
+    path = data / 'train2017/3.png'
+    cv2.imwrite(str(path), np.random.default_rng(0).integers(0, 255, (40, 60, 3)).astype(np.uint8))
+    path.write_bytes(path.read_bytes()[:3000] + b'\xff' * 20 + path.read_bytes()[3020:])
     change_json(data / TRAIN_ANN, img(1, width=61))
-    assert kinds(inspected(data, decode=False)) == {'image-damaged': 1}
+    assert kinds(inspected(data)) == {'image-damaged': 2, 'image-size': 1}
+    assert kinds(inspected(data, decode=False)) == {'image-damaged': 1, 'image-size': 1}
 
 
-def test_images_are_decoded_as_the_pipeline_decodes_them(data):
-    """A camera held upright: 60 x 40 pixels, to be turned."""
-    code = cv2.imencode('.jpg', np.zeros((40, 60, 3), np.uint8))[1].tobytes()
-    exif = b'Exif\0\0II*\0\x08\0\0\0\x01\0\x12\x01\x03\0\x01\0\0\0\x06\0\0\0\0\0\0\0'
-    turned = code[:2] + b'\xff\xe1' + (len(exif) + 2).to_bytes(2, 'big') + exif + code[2:]
-    (data / 'train2017/0.png').write_bytes(turned)
-    (finding,) = inspected(data).findings
-    assert finding.kind == 'image-size' and 'EXIF' in finding.detail
-    pipeline = [dict(type='LoadImageFromFile', color_type='color_ignore_orientation')]
-    assert inspected(data, pipeline=pipeline).findings == []
+def with_orientation(path, value, size=(40, 60)):
+    """Write a JPEG of a camera that was held in another way."""
+    code = cv2.imencode('.jpg', np.zeros((*size, 3), np.uint8))[1].tobytes()
+    exif = b'Exif\0\0II*\0\x08\0\0\0\x01\0\x12\x01\x03\0\x01\0\0\0' + bytes([value]) + b'\0\0\0\0\0\0\0'
+    path.write_bytes(code[:2] + b'\xff\xe1' + (len(exif) + 2).to_bytes(2, 'big') + exif + code[2:])
 
 
-def test_training_needs_no_iscrowd_and_some_tests_no_objects(data):
-    change_json(data / TRAIN_ANN, drop(0, 'iscrowd'))
-    assert inspected(data, scored=False).findings == []
+@pytest.mark.parametrize('dear', [True, False])
+def test_images_are_measured_as_the_pipeline_decodes_them(data, dear):
+    with_orientation(data / 'train2017/0.png', 6)
+    name, finding = found(inspected(data, dear))
+    assert name == 'image-size' and 'turned by its EXIF orientation' in finding.detail
+    assert inspected(data, dear, color_type='color_ignore_orientation').found == {}
+    with_orientation(data / 'train2017/0.png', 6, (60, 40))  # annotated upright
+    assert inspected(data, dear).found == {}
+    with_orientation(data / 'train2017/0.png', 3)  # upside down, which no size tells
+    assert found(inspected(data, dear))[0] == 'image-turned'
+    assert inspected(data, dear, color_type='color_ignore_orientation').found == {}
+
+
+@pytest.mark.parametrize('dear', [True, False])
+@pytest.mark.parametrize(
+    ('suffix', 'image', 'says'),
+    [
+        ('.png', np.full((40, 60, 3), 4000, np.uint16), '16 bits'),
+        ('.tiff', np.full((40, 60), 4000, np.uint16), '16 bits'),
+        ('.tiff', np.full((40, 60, 3), 200, np.float32), 'float32'),
+        ('.png', np.full((40, 60, 3), 60000, np.uint16), None),
+        ('.png', np.full((40, 60, 4), 200, np.uint8), None),
+        ('.png', np.full((40, 60), 200, np.uint8), None),
+        ('.tiff', np.full((40, 60, 3), 200, np.uint8), None),
+    ],
+    ids=['12 bits', 'gray TIFF', 'float', 'all 16 bits', 'alpha', 'gray', 'TIFF'],
+)
+def test_depths_that_would_be_read_wrong(data, dear, suffix, image, says):
+    cv2.imwrite(str(data / f'train2017/9{suffix}'), image)
+    change_json(data / TRAIN_ANN, img(1, file_name=f'9{suffix}'))
+    inspection = inspected(data, dear)
+    if says is None:
+        assert inspection.found == {}
+    else:
+        name, finding = found(inspection)
+        assert name == 'image-depth' and says in finding.detail and inspection.is_error(name)
+
+
+def test_training_alone_takes_what_scoring_does_not(data):
+    """Training leaves out an object without a mask and needs no iscrowd; COCOeval fails on both."""
+    change_json(data / TRAIN_ANN, lambda c: (drop(0, 'iscrowd')(c), ann(1, segmentation=None)(c)))
+    assert inspected(data).count(errors=True) == 2
+    inspection = inspected(data, scored=False, masks_scored=False)
+    assert kinds(inspection) == {'mask-missing': 1} and inspection.count(errors=True) == 0
+    assert inspected(data, scored=False, masks_scored=False, masks=False).found == {}, 'boxes are all it wants'
     change_json(data / TRAIN_ANN, lambda c: c.pop('annotations'))
-    assert inspected(data, annotated=False).findings == []
+    assert inspected(data, trained=False, scored=False).found == {}
 
 
 def test_the_point_where_a_polygon_crosses_itself_is_named(data):
     change_json(data / TRAIN_ANN, ann(0, segmentation=[BOW]))
-    (finding,) = inspected(data).findings
+    _, finding = found(inspected(data))
     assert (finding.detail, finding.image, finding.annotation) == ('at [9.0, 10.0]', 0, 0)
+    assert inspected(data, dear=False).found == {}
+
+
+def test_values_are_shown_as_they_stand_in_the_file(data):
+    change_json(data / TRAIN_ANN, lambda c: (ann(0, iscrowd='0', area=None)(c), drop(0, 'category_id')(c)))
+    (finding,) = inspected(data).found['object-entry']
+    assert finding.detail == 'no category_id, area is null, iscrowd is "0"'
+
+
+def boxes_only(content):
+    for i, annotation in enumerate(content['annotations']):
+        x, y = 30 + i, 20 + i
+        annotation.update(segmentation=None, bbox=[x, y, x + 10, y + 10])
+
+
+def test_corners_are_seen_without_masks(data):
+    change_json(data / TRAIN_ANN, boxes_only)
+    assert kinds(inspected(data, masks=False)) == {'box-corners': 1, 'box-outside': 8}
+
+
+def test_few_are_lost_for_several_reasons(data):
+    def change(content):
+        ann(0, area=0)(content)
+        ann(1, bbox=[24, 5, 0.5, 10])(content)
+        ann(2, bbox=[60, 5, 10, 10])(content)
+        ann(3, segmentation=[[4, 5, 14, 15]])(content)
+
+    change_json(data / TRAIN_ANN, change)
+    (finding,) = inspected(data).found['many-lost']
+    assert finding.detail == (
+        'of 8 objects 1 have no mask, 1 have an area of zero, 1 have a box outside of the image, '
+        '1 have a box of less than a pixel'
+    )
+    (finding,) = inspected(data, min_size=41).found['nothing-usable']
+    assert 'images of less than 41 pixels' in finding.detail
 
 
 @given(st.lists(st.integers(0, 2**31), min_size=1, max_size=40))
 @settings(max_examples=100, deadline=None)
-def test_run_lengths_are_decoded_as_they_were_encoded(runs):
+def test_rles_are_decoded_as_they_were_encoded(runs):
     """The code written out by hand here, the other way round."""
     code = ''
     for i, run in enumerate(runs):
@@ -308,12 +438,12 @@ def test_ids_that_json_cannot_say_are_text(data):
 def test_annotations_that_need_not_be_there_must_still_be_a_list(data, instead):
     change_json(data / TRAIN_ANN, lambda c: c.update(annotations=instead))
     with pytest.raises(AnnotationError, match="has no list 'annotations'"):
-        inspected(data, annotated=False)
+        inspected(data, trained=False, scored=False)
 
 
 def test_a_file_name_that_is_too_long():
     with pytest.raises(MissingFileError, match='there is no annotation file'):
-        inspect_dataset('train', 'x' * 300, '.')
+        inspect_dataset(CocoSplit('train', 'x' * 300, '.'))
 
 
 def bench(data):
@@ -344,17 +474,23 @@ def test_the_command_with_errors(data, monkeypatch, capsys):
     change_json(data / TRAIN_ANN, ann(0, segmentation=[BOW]))
     config = bench(data)
     assert run_tool('tools/check_dataset.py', config) == 0, 'a warning is no error'
-    change_json(data / TRAIN_ANN, ann(3, bbox=[50, 30, 20, 20]))
+    change_json(data / TRAIN_ANN, lambda c: (ann(3, bbox=[50, 30, 20, 20])(c), ann(5, area='100')(c)))
     assert run_tool('tools/check_dataset.py', config, '--out', 'found', '--workers', 2) == 1
     told = capsys.readouterr().out
-    assert 'object 4 in 1.png: by 10 pixels: [50, 30, 20, 20]' in told
-    assert 'train: 1 errors, 2 warnings' in told
+    assert 'annotations[5] (id 6) in 2.png: area is "100"' in told
+    assert 'train: 1 errors, 3 warnings' in told
     assert run_tool('tools/check_dataset.py', config, '--splits', 'val') == 0
     found = json.loads((data.parent / 'found/findings.json').read_text())
-    assert found['summary']['train']['kinds'] == {'box-outside': 1, 'box-mask-differ': 1, 'polygon-crossing': 1}
+    assert found['summary']['train']['kinds'] == {
+        'object-entry': 1,
+        'box-outside': 1,
+        'box-mask-differ': 1,
+        'polygon-crossing': 1,
+    }
     rows = list(csv.DictReader((data.parent / 'found/findings.csv').open()))
     assert [(row['level'], row['kind'], row['file_name'], row['annotation_id']) for row in rows] == [
-        ('error', 'box-outside', '1.png', '4'),
+        ('error', 'object-entry', '2.png', '6'),
+        ('warning', 'box-outside', '1.png', '4'),
         ('warning', 'box-mask-differ', '1.png', '4'),
         ('warning', 'polygon-crossing', '0.png', '1'),
     ]
@@ -376,7 +512,7 @@ def test_the_command_with_errors(data, monkeypatch, capsys):
         (lambda data: (data / TRAIN_ANN).write_text('[]'), [], ["no list 'images'"]),
         (None, ['--workers', '0'], ['--workers is 0']),
         (None, ['--cfg-options', 'train_dataloader.dataset.type=XMLDataset'], []),
-        (None, ['--out', 'tiny.py'], ['cannot write to tiny.py']),
+        (None, ['--out', 'tiny.py'], ['tiny.py']),
     ],
     ids=['no data', 'no file', 'cut file', 'brackets', 'a list', 'workers', 'other data set', 'out is a file'],
 )
@@ -480,8 +616,10 @@ def test_whatever_stands_in_the_file(tmp_path_factory, drawn):
     folder = tmp_path_factory.getbasetemp() / 'whatever'
     folder.mkdir(exist_ok=True)
     (folder / 'ann.json').write_text(json.dumps(content))
-    inspection = inspect_dataset('x', str(folder / 'ann.json'), str(folder), CLASSES, 4)
-    assert kinds(inspection)['image-missing'] <= 4
+    split = CocoSplit('x', str(folder / 'ann.json'), str(folder), **USE)
+    for dear in (True, False):
+        inspection = inspect_dataset(split, dear)
+        assert kinds(inspection).get('image-missing', 0) <= 4
     summarize(inspection)
 
 
@@ -489,3 +627,8 @@ def test_printable():
     assert printable('a\nb\x1b') == 'a\\nb\\x1b'
     assert printable('x' * 100, 10) == '...' + 'x' * 7
     assert printable(['\x1b']) == "['\\x1b']"
+
+
+def test_shown():
+    assert shown('0') == '"0"' and shown(None) == 'null' and shown([True, 1.5]) == '[true, 1.5]'
+    assert shown('x' * 100, 10) == '"xxxxxx...'

@@ -15,11 +15,16 @@ from mmdet.registry import DATASETS, MODELS, TRANSFORMS
 from mmengine.config import Config
 
 from conftest import CONFIGS, ROOT, published
-from mmcentermask.apis.dataset_check import leaves
+from mmcentermask.datasets.config_datasets import leaves
 
 # sums over the shapes of the official checkpoints, norms counted, running statistics not
 PARAMETERS = json.loads((ROOT / 'tests/data/parameter_counts.json').read_text())
 ALL = published()
+EVERY = [
+    ROOT / 'configs' / folder / f'{name}.py'
+    for folder in ('centermask', 'mixed', 'ablations')
+    for name in published(ROOT / 'configs' / folder)
+]
 
 
 @functools.cache
@@ -76,8 +81,8 @@ def test_recipes(name, iterations, steps, short, long):
     cfg = load(name)
     warm_up, decay = cfg.param_scheduler
     assert (warm_up.type, warm_up.start_factor, warm_up.end) == ('LinearLR', 0.001, 1000)
-    assert (decay.type, decay.milestones, decay.gamma, decay.end) == ('MultiStepLR', steps, 0.1, iterations)
-    assert cfg.train_cfg.max_iters == iterations
+    assert (decay.type, decay.milestones, decay.gamma) == ('MultiStepLR', steps, 0.1)
+    assert cfg.train_cfg.max_iters == iterations and 'end' not in decay  # mmengine's Runner ends it with the run
     optimizer = cfg.optim_wrapper.optimizer
     assert (optimizer.type, optimizer.lr, optimizer.momentum, optimizer.weight_decay) == ('SGD', 0.01, 0.9, 0.0001)
     assert cfg.optim_wrapper.paramwise_cfg.norm_decay_mult == 0 and cfg.auto_scale_lr.base_batch_size == 16
@@ -89,9 +94,10 @@ def test_recipes(name, iterations, steps, short, long):
 
 
 def test_cosine_recipe_takes_the_place_of_the_steps():
-    cfg = Config.fromfile(ROOT / 'configs/_base_/recipes/sgd_3x-cosine.py')
+    cfg = Config.fromfile(ROOT / 'configs/_base_/schedules/sgd_3x-cosine.py')
     assert [s.type for s in cfg.param_scheduler] == ['LinearLR', 'CosineAnnealingLR']
-    assert cfg.param_scheduler[1].begin == 1000 and cfg.param_scheduler[1].end == cfg.train_cfg.max_iters == 270000
+    assert cfg.param_scheduler[1].begin == 1000 and 'end' not in cfg.param_scheduler[1]
+    assert cfg.train_cfg.max_iters == 270000
 
 
 def test_normalization_and_resnet_styles():
@@ -104,16 +110,38 @@ def test_normalization_and_resnet_styles():
             assert cfg.backbone.style == ('pytorch' if 'x101' in name else 'caffe') and cfg.backbone.frozen_stages == 1
 
 
-def test_a_variant_is_a_few_lines_and_at_most_three_levels_deep():
-    for name in PARAMETERS:
-        lines = (CONFIGS / f'{name}.py').read_text().strip().splitlines()
-        assert len(lines) <= 20, name
-
+def test_a_variant_is_a_few_lines_and_at_most_four_levels_deep():
     def depth(path):
-        bases = re.findall(r"'(\.[^']*\.py)'", path.read_text().split('\n\n')[0])
+        bases = re.findall(r"'(\.[^']*\.py)'", re.sub('(?m)^#.*', '', path.read_text()).split('\n\n')[0])
         return 1 + max((depth((path.parent / base).resolve()) for base in bases), default=0)
 
-    assert max(depth(CONFIGS / f'{name}.py') for name in ALL) <= 3
+    for path in EVERY:
+        assert depth(path) <= 4, path
+        if path.stem in PARAMETERS:
+            assert len(path.read_text().splitlines()) <= 14, path
+
+
+@pytest.mark.parametrize('path', EVERY, ids=lambda path: path.stem)
+def test_a_config_opens_with_command_hardware_hours_and_ap(path):
+    """Hours and AP are those of a run of ours, or blank."""
+    line = path.read_text().splitlines()[0]
+    match = re.fullmatch(r'# (.+) \| (.+) \| hours:( [\d.]+)? \| AP:( [\d.]+ / [\d.]+)?', line)
+    assert match, line
+    command, hardware = match[1].split(), match[2]
+    if command == ['make', 'demo']:
+        assert path.stem in (ROOT / 'demo/run_demo.sh').read_text()
+        return
+    script, config = command[-2 if command[0] == 'python' else 0], command[1 if command[0] != 'python' else -1]
+    assert (ROOT / script).is_file() and ROOT / config == path
+    assert hardware.split()[0] == (command[2] if command[0].endswith('.sh') else '1')
+
+
+@pytest.mark.parametrize('path', sorted((ROOT / 'configs/_base_/datasets').glob('*.py')), ids=lambda path: path.stem)
+def test_training_reads_masks_and_says_so(path):
+    """SAHI looks for a literal with_mask=True among the transforms."""
+    for dataset in leaves(Config.fromfile(path).train_dataloader.dataset):
+        loader = next(transform for transform in dataset.pipeline if 'Annotations' in transform.type)
+        assert loader.with_mask is True and loader.with_bbox is True
 
 
 def test_the_environment_variable_moves_every_path(tmp_path):

@@ -13,12 +13,12 @@ from mmdet.registry import MODELS
 from mmengine.config import Config
 from mmengine.runner import CheckpointLoader
 from recipe import official_shapes, recipe
+from vovnet_names import official_vovnet
 
 from conftest import CONFIGS, ROOT
 from mmcentermask.apis.checkpoint_check import read_checkpoint
-from mmcentermask.checkpoints import convert_checkpoint, convert_state_dict, load_safely
-from mmcentermask.checkpoints.source import unwrap
-from mmcentermask.errors import CheckpointError, MissingFileError
+from mmcentermask.checkpoints import convert_checkpoint, convert_state_dict, load_safely, unwrap
+from mmcentermask.errors import CheckpointError, MissingFileError, OutputError
 from mmcentermask.models.vovnet import VARIANTS, VoVNet
 
 SHAPES = official_shapes()
@@ -205,13 +205,12 @@ def test_imagenet_weights_of_the_authors(tmp_path, prefix, classifier):
 
 
 @pytest.mark.parametrize('arch', sorted(VARIANTS))
-def test_every_row_of_the_table_is_told_from_the_others(arch):
-    from mmcentermask.checkpoints.names_vovnet import authors_name, timm_name
-
-    with torch.device('meta'):
-        state = VoVNet(arch).state_dict()
-    for rename in (authors_name, timm_name):
-        assert convert_state_dict({rename(name): value for name, value in state.items()}).arch == arch
+@pytest.mark.parametrize('code_base', ['authors', 'timm'])
+def test_every_row_of_the_table_is_told_from_the_others(arch, code_base):
+    names, shapes = official_vovnet(arch, code_base)
+    conversion = convert_state_dict(empty(shapes))
+    assert conversion.arch == arch
+    assert conversion.official == {ours: official for official, ours in names.items()}
 
 
 def test_not_a_known_model():
@@ -219,12 +218,17 @@ def test_not_a_known_model():
         convert_state_dict(empty({'proposal_generator.rpn_head.conv.weight': [256, 256, 3, 3]}))
     with pytest.raises(CheckpointError, match="this package's names"):
         convert_state_dict(empty({'bbox_head.conv_cls.weight': [80, 256, 3, 3]}))
+    shapes = authors_backbone(SMALL)
+    with pytest.raises(CheckpointError, match='more than one VoVNet, under left., right.'):
+        convert_state_dict(empty({side + name: shapes[name] for side in ('left.', 'right.') for name in shapes}))
 
 
+LATERAL = 'backbone.fpn_lateral4.weight'
 FAULTS = {
-    'missing': lambda t: t.pop('backbone.fpn_lateral4.weight'),
-    'misshapen': lambda t: t.update({'backbone.fpn_lateral4.weight': torch.zeros(128, 9, 1, 1)}),
-    'unknown': lambda t: t.update({'backbone.fpn_lateral4.weight_v': torch.zeros(1)}),
+    '1 missing: neck.lateral_convs.1.conv.weight': lambda t: t.pop(LATERAL),
+    f'1 misshapen: {LATERAL}': lambda t: t.update({LATERAL: torch.zeros(128, 9, 1, 1)}),
+    f'1 unknown: {LATERAL}_v': lambda t: t.update({LATERAL + '_v': torch.zeros(1)}),
+    '1 unknown: neck.lateral_convs.1.conv.weight': lambda t: t.update({'neck.lateral_convs.1.conv.weight': t[LATERAL]}),
 }
 
 
@@ -233,7 +237,7 @@ def test_a_wrong_parameter_is_named_and_nothing_is_written(tmp_path, fault):
     tensors = recipe(SHAPES['centermask2'][SMALL])
     FAULTS[fault](tensors)
     torch.save(dict(model=tensors), tmp_path / 'source.pth')
-    with pytest.raises(CheckpointError, match=f'1 {fault}: backbone.fpn_lateral4.weight'):
+    with pytest.raises(CheckpointError, match=fault):
         convert_checkpoint(tmp_path / 'source.pth', tmp_path / 'target.pth')
     assert os.listdir(tmp_path) == ['source.pth']
 
@@ -293,7 +297,7 @@ def test_names_that_no_file_can_have(tmp_path, monkeypatch, name):
     with pytest.raises(MissingFileError, match='there is no checkpoint'):
         convert_checkpoint(name, 'target.pth')
     torch.save(recipe(authors_backbone(SMALL)), 'source.pth')
-    with pytest.raises(CheckpointError, match='cannot be written'):
+    with pytest.raises(OutputError, match='cannot be written'):
         convert_checkpoint('source.pth', name)
     assert os.listdir() == ['source.pth']
 
@@ -308,7 +312,7 @@ def test_a_checkpoint_in_the_home_folder(tmp_path, monkeypatch):
 
 def test_a_device_is_not_replaced(tmp_path):
     os.mkfifo(tmp_path / 'device')
-    with pytest.raises(CheckpointError, match='device cannot be written, it is no ordinary file: name a new file'):
+    with pytest.raises(OutputError, match='device cannot be written, it is no ordinary file: name a new file'):
         convert_checkpoint(tmp_path / 'source.pth', tmp_path / 'device')
     assert (tmp_path / 'device').is_fifo()
 
@@ -351,11 +355,28 @@ def test_truncated_missing_and_empty_files(tmp_path):
         convert_checkpoint(tmp_path / 'empty.pth')
 
 
+@pytest.mark.parametrize('protocol', [2, 4, 5])
+def test_detectron2s_pickle_of_arrays(tmp_path, protocol):
+    tensors = recipe(SHAPES['centermask2'][SMALL])
+    arrays = {name: value.numpy() for name, value in tensors.items()}
+    content = dict(model=arrays, __author__='third_party', matching_heuristics=True)
+    (tmp_path / 'model.pkl').write_bytes(pickle.dumps(content, protocol=protocol))
+    conversion = convert_checkpoint(tmp_path / 'model.pkl', tmp_path / 'ours.pth')
+    assert conversion.config == 'centermask-lite_v19-slim-dw-ese_fpn_ms-4x_coco'
+    for ours, official in conversion.official.items():
+        assert torch.equal(conversion.state_dict[ours].flatten(), tensors[official].flatten())
+    assert conversion.left_out == dict.fromkeys(['__author__', 'matching_heuristics'], 'state of the training')
+    backward = {name: array.astype(array.dtype.newbyteorder('>')) for name, array in arrays.items()}
+    (tmp_path / 'big.pkl').write_bytes(pickle.dumps(dict(model=backward), protocol=protocol))
+    name = 'backbone.fpn_lateral4.weight'
+    assert torch.equal(load_safely(tmp_path / 'big.pkl')['model'][name], tensors[name])
+
+
 def test_targets_that_cannot_be_written(tmp_path):
     source = tmp_path / 'source.pth'
     torch.save({'stem.stem_1/conv.weight': torch.zeros(1)}, source)
     for target, words in ((tmp_path / 'no/target.pth', 'no folder'), (tmp_path, 'a folder'), (source, 'it is SRC')):
-        with pytest.raises(CheckpointError, match=words):
+        with pytest.raises(OutputError, match=words):
             convert_checkpoint(source, target)
 
 

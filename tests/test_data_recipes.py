@@ -19,7 +19,7 @@ from tiny_run import ROOT, TRAIN_ANN, VAL_ANN, change_json, make_data, run_tool
 
 from conftest import CONFIGS
 from mmcentermask.apis import MissingFileError, check_data_for_training, load_config
-from mmcentermask.apis.dataset_check import leaves
+from mmcentermask.datasets.config_datasets import leaves
 from mmcentermask.evaluation import CityscapesInstanceMetric, LVISInstanceMetric
 from mmcentermask.models import SAGMaskHead
 
@@ -43,8 +43,9 @@ ALL = ['cityscapes', pytest.param('lvis-v1', marks=needs_lvis), 'openimages']
 TINY = """
 _base_ = [
     '{root}/configs/_base_/models/centermask-lite_fpn.py',
-    '{root}/configs/_base_/recipes/{data}.py',
-    '{root}/configs/_base_/recipes/adamw_scratch.py',
+    '{root}/configs/_base_/datasets/{data}.py',
+    '{root}/configs/_base_/schedules/adamw_scratch.py',
+    '{root}/configs/_base_/default_runtime.py',
 ]
 model = dict(
     num_classes={num_classes},
@@ -180,7 +181,7 @@ def test_training_and_evaluation(kind, shapes, tmp_path, monkeypatch):
 
 
 def test_a_missing_package_is_named_before_anything_is_written(tmp_path, monkeypatch, capsys):
-    monkeypatch.setattr('mmcentermask.apis.dataset_check.find_spec', lambda name: None)
+    monkeypatch.setattr('mmcentermask.datasets.config_datasets.find_spec', lambda name: None)
     for kind, package in (('lvis-v1', 'lvis'), ('cityscapes', 'cityscapesScripts')):
         config = CONFIGS / f'{NAMES[kind]}.py'
         assert run_tool('tools/test.py', config, 'none.pth', '--work-dir', tmp_path / 'run') == 1

@@ -3,12 +3,16 @@
 import numpy as np
 import pytest
 import torch
+from mmcv.transforms import Compose
 from mmdet.structures.bbox import HorizontalBoxes
 from mmdet.structures.mask import PolygonMasks
+from mmengine.config import Config
+from mmengine.optim import build_optim_wrapper
 from mmengine.structures import InstanceData
 from PIL import Image
+from torch import nn
 
-from conftest import sample
+from conftest import CONFIGS, sample
 from mmcentermask.datasets import FilterLegacyBoxes, LegacyRandomFlip, LegacyResize
 from mmcentermask.models import CenterMaskV1
 
@@ -73,3 +77,44 @@ def test_the_model_sees_the_originals_boxes_and_polygons(flip):
     polygon = found['gt_masks'].masks[0][0].tolist()
     assert polygon == ([59, 10, 19, 10, 19, 70, 59, 70] if flip else [20, 10, 60, 10, 60, 70, 20, 70])
     assert data_sample.gt_instances.bboxes[0].tolist() != [x1, y1, x2, y2]  # the caller's stays as it was
+
+
+@pytest.mark.parametrize('lite', [False, True])
+def test_the_recipe_has_the_originals_data_and_rates(lite):
+    name = 'centermask-v1-lite_v39-ese_fpn_ms-4x_coco' if lite else 'centermask-v1_v39-ese_fpn_ms-3x_coco'
+    cfg = Config.fromfile(CONFIGS / f'{name}.py')
+    resize = next(t for t in cfg.train_dataloader.dataset.pipeline if t.type == 'RandomChoiceResize')
+    longest, shorts = (1000, range(580, 601)) if lite else (1333, range(640, 801))
+    assert [tuple(scale) for scale in resize.scales] == [(longest, short) for short in shorts]
+    assert [t.type for t in cfg.train_dataloader.dataset.pipeline[2:5]] == [
+        'FilterLegacyBoxes',
+        'RandomChoiceResize',
+        'LegacyRandomFlip',
+    ]
+    (test_resize,) = [t for t in cfg.test_dataloader.dataset.pipeline if 'Resize' in t.type]
+    assert test_resize.type == 'LegacyResize' and tuple(test_resize.scale) == ((1000, 600) if lite else (1333, 800))
+    found = Compose(cfg.train_dataloader.dataset.pipeline[2:])(
+        dict(results(427, 640, [(64.0, 42.7, 320.0, 213.5)]), img_id=0, img_path='', ori_shape=(427, 640))
+    )
+    height, width = found['data_samples'].img_shape
+    assert height in shorts and width == int(height * 640 / 427) and found['inputs'].shape == (3, height, width)
+
+    # a convolution with bias, a group norm, and a layer without bias
+    layers = nn.ModuleDict(dict(conv=nn.Conv2d(2, 4, 1), gn=nn.GroupNorm(2, 4), plain=nn.Conv2d(2, 4, 1, bias=False)))
+    optim_wrapper = build_optim_wrapper(layers, cfg.optim_wrapper)
+    rates = {}
+    for group in optim_wrapper.optimizer.param_groups:
+        for parameter in group['params']:
+            (key,) = [key for key, value in layers.named_parameters() if value is parameter]
+            rates[key] = group['lr'], group['weight_decay']
+    assert rates == {
+        'conv.weight': (0.01, 1e-4),
+        'conv.bias': (0.02, 0),
+        'gn.weight': (0.01, 1e-4),  # norms decay
+        'gn.bias': (0.02, 0),
+        'plain.weight': (0.01, 1e-4),
+    }
+    warm_up, steps = cfg.param_scheduler
+    assert (warm_up.type, warm_up.begin, warm_up.end) == ('ConstantLR', 0, 500)
+    assert warm_up.factor == pytest.approx(1 / 3)
+    assert steps.milestones == ([300000, 340000] if lite else [210000, 250000])

@@ -41,7 +41,7 @@ def test_polygons_stay_polygons():
     assert ignored == [False, False]
 
 
-def test_run_lengths_are_read_not_ignored():
+def test_rles_are_read_not_ignored():
     for form in (rle(True), rle(False)):
         masks, ignored = load(form, POLYGON)
         assert isinstance(masks, BitmapMasks)
@@ -67,3 +67,13 @@ def test_one_image_does_not_change_the_next():
 def test_an_image_without_instances():
     masks, _ = load()
     assert len(masks) == 0
+
+
+def test_whole_number_polygons_are_cropped_as_floats_are():
+    """As integers they would be truncated at every step from the box to the mask target."""
+    whole = [10, 20, 87, 25, 90, 77, 40, 80, 13, 70]
+    masks = [load([polygon])[0] for polygon in (whole, [float(value) for value in whole])]
+    assert all(part.dtype == np.float64 for mask in masks for parts in mask.masks for part in parts)
+    box, inds = np.array([[8.3, 17.6, 92.4, 81.9]], np.float32), np.zeros(1, np.int64)
+    targets = [mask.crop_and_resize(box, (28, 28), inds).to_ndarray() for mask in masks]
+    assert targets[0].sum() > 200 and np.array_equal(*targets)

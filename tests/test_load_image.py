@@ -167,6 +167,6 @@ def test_evaluation_leaves_no_image_out(tmp_path, capsys):
 
 @pytest.mark.parametrize('name', ['coco', 'coco_ms', 'coco_lite-ms', 'shapes'])
 def test_every_recipe_trains_on_and_tests_strictly(name):
-    cfg = Config.fromfile(ROOT / f'configs/_base_/recipes/{name}.py')
+    cfg = Config.fromfile(ROOT / f'configs/_base_/datasets/{name}.py')
     pipelines = [cfg[f'{split}_dataloader'].dataset.pipeline for split in ('train', 'val', 'test')]
     assert [p[0].type for p in pipelines] == ['LoadTrainingImage', 'LoadImageFromFile', 'LoadImageFromFile']

@@ -17,12 +17,12 @@ from tiny_run import ROOT, make_data, run_tool, write_config
 from conftest import CONFIGS, build, sample, small_config
 from mmcentermask.apis import InputError, build_runner, load_config, set_auto_scale_lr, use_amp
 
-RECIPES = ROOT / 'configs/_base_/recipes'
+BASES = ROOT / 'configs/_base_'
 COCO = str(CONFIGS / 'centermask_v39-ese_fpn_ms-3x_coco.py')
 
 
-def recipe(name):
-    return Config.fromfile(RECIPES / f'{name}.py')
+def schedule(name):
+    return Config.fromfile(BASES / f'schedules/{name}.py')
 
 
 @pytest.fixture(scope='module')
@@ -59,20 +59,24 @@ def one(data_batch, index):
     ],
 )
 def test_steps(name, iterations, steps, images):
-    cfg = recipe(name)
+    cfg = schedule(name)
     warm_up, decay = cfg.param_scheduler
     assert (warm_up.type, warm_up.end, decay.type, decay.milestones) == ('LinearLR', 1000, 'MultiStepLR', steps)
-    assert cfg.train_cfg.max_iters == decay.end == iterations and cfg.auto_scale_lr.base_batch_size == images
+    assert cfg.train_cfg.max_iters == iterations and 'end' not in decay and cfg.auto_scale_lr.base_batch_size == images
 
 
-def test_cosine_of_another_length_is_two_options():
-    options = {'train_cfg.max_iters': 90000, 'param_scheduler.1.end': 90000}
-    cfg = load_config(str(RECIPES / 'sgd_3x-cosine.py'), options)
-    assert cfg.train_cfg.max_iters == cfg.param_scheduler[1].end == 90000
+def test_cosine_of_another_length_is_one_option():
+    config = str(BASES / 'schedules/sgd_3x-cosine.py')
+    cfg = load_config(config, {'max_iters': 90000})
+    assert cfg.train_cfg.max_iters == 90000 and cfg.param_scheduler[0].end == cfg.param_scheduler[1].begin == 333
     short = {'train_cfg.max_iters': 12, 'param_scheduler.0.end': 4, 'param_scheduler.1.begin': 4}
-    cfg = load_config(str(RECIPES / 'sgd_3x-cosine.py'), {**short, 'param_scheduler.1.end': 12})
+    cfg = load_config(config, short)
     optimizer = torch.optim.SGD([torch.nn.Parameter(torch.zeros(1))], lr=1.0)
-    schedulers = [PARAM_SCHEDULERS.build(dict(scheduler, optimizer=optimizer)) for scheduler in cfg.param_scheduler]
+    # mmengine's Runner ends a scheduler with the run, unless it has an end of its own
+    schedulers = [
+        PARAM_SCHEDULERS.build({'end': cfg.train_cfg.max_iters, **scheduler, 'optimizer': optimizer})
+        for scheduler in cfg.param_scheduler
+    ]
     rates = []
     for _ in range(12):
         rates.append(optimizer.param_groups[0]['lr'])
@@ -87,7 +91,7 @@ def test_cosine_of_another_length_is_two_options():
 @pytest.mark.parametrize('name', ['sgd_6x', 'adamw_3x', 'adamw_scratch'])
 def test_an_optimizer_takes_a_step(name):
     model = build(small_config())
-    cfg = recipe(name).optim_wrapper
+    cfg = schedule(name).optim_wrapper
     wrapper = build_optim_wrapper(model, cfg)
     groups = {id(p): group for group in wrapper.optimizer.param_groups for p in group['params']}
     conv, norm = model.backbone.stem[0].conv.weight, model.backbone.stem[0].bn.weight
@@ -102,7 +106,7 @@ def test_an_optimizer_takes_a_step(name):
 
 
 @pytest.mark.parametrize(
-    'data_recipe, schedule',
+    'data, steps',
     [
         ('coco', 'sgd_1x'),
         ('coco_ms', 'sgd_6x'),
@@ -114,14 +118,21 @@ def test_an_optimizer_takes_a_step(name):
         ('openimages', 'adamw_scratch'),
     ],
 )
-def test_recipes_of_each_kind_go_together(data_recipe, schedule, tmp_path):
+def test_bases_of_each_kind_go_together(data, steps, tmp_path):
     """mmengine refuses bases that set the same key."""
-    files = [f'recipes/{name}' for name in (data_recipe, schedule, 'ema', 'tta')]
-    bases = [str(ROOT / f'configs/_base_/{file}.py') for file in ('models/centermask_fpn', *files)]
+    names = [
+        'models/centermask_fpn',
+        f'datasets/{data}',
+        f'schedules/{steps}',
+        'schedules/ema',
+        'default_runtime',
+        'tta',
+    ]
+    bases = [str(BASES / f'{name}.py') for name in names]
     (tmp_path / 'mixed.py').write_text(f'_base_ = {bases!r}\n')
     cfg = Config.fromfile(tmp_path / 'mixed.py')
-    assert cfg.train_cfg.max_iters == recipe(schedule).train_cfg.max_iters
-    assert cfg.train_dataloader == recipe(data_recipe).train_dataloader
+    assert cfg.train_cfg.max_iters == schedule(steps).train_cfg.max_iters
+    assert cfg.train_dataloader == Config.fromfile(BASES / f'datasets/{data}.py').train_dataloader
     assert cfg.custom_hooks[0].type == 'EMAHook' and cfg.tta_model.type == 'CenterMaskTTA'
 
 
@@ -141,7 +152,7 @@ class Recorder(Hook):
 def train_with_ema(config, options):
     """Train in this process; return the weights after each iteration."""
     cfg = load_config(str(config), options, 'run')
-    cfg.custom_hooks = recipe('ema').custom_hooks
+    cfg.custom_hooks = schedule('ema').custom_hooks
     runner = build_runner(cfg)
     recorder = Recorder()
     runner.register_hook(recorder, 'VERY_HIGH')
@@ -229,7 +240,7 @@ def test_activation_checkpointing_changes_no_gradient():
 
 def small_dataset(name, data, size=None):
     """The training data set of a recipe over the drawn data; ``size``: of its images, in the place of 1024."""
-    cfg = load_config(str(RECIPES / f'{name}.py'), {'data_root': str(data)}).train_dataloader.dataset
+    cfg = load_config(str(BASES / f'datasets/{name}.py'), {'data_root': str(data)}).train_dataloader.dataset
     inner = cfg.get('dataset', cfg)
     inner.metainfo = dict(classes=('ellipse', 'rectangle', 'triangle', 'star'))
     for transform in inner.pipeline if size is not None else ():
@@ -295,7 +306,7 @@ def test_copy_paste_gives_boxes_that_fit_their_masks(data):
 def test_training_with_an_augmentation(name, tiny, data):
     cfg = load_config(str(tiny), {})
     cfg.train_dataloader.dataset = load_config(
-        str(RECIPES / f'{name}.py'), {'data_root': str(data)}
+        str(BASES / f'datasets/{name}.py'), {'data_root': str(data)}
     ).train_dataloader.dataset
     inner = cfg.train_dataloader.dataset.get('dataset', cfg.train_dataloader.dataset)
     inner.metainfo = cfg.val_dataloader.dataset.metainfo

@@ -9,7 +9,7 @@ from mmdet.structures.mask import BitmapMasks, PolygonMasks
 from mmengine.config import ConfigDict
 from mmengine.structures import InstanceData
 
-from mmcentermask.analysis import count_multiply_adds
+from mmcentermask.analysis import count_macs
 from mmcentermask.models import SAGMaskHead, SpatialAttention
 
 TRAIN = ConfigDict(mask_size=28)
@@ -158,5 +158,5 @@ def test_work_and_memory_do_not_grow_with_the_classes():
         sizes = []
         with torch.autograd.graph.saved_tensors_hooks(lambda t: sizes.append(t.numel()) or t, lambda t: t):  # noqa: B023
             head(torch.randn(2, 8, 14, 14), torch.tensor([1, 4]))
-        found.append((sizes, count_multiply_adds(lambda: head(torch.randn(2, 8, 14, 14), torch.tensor([1, 4])))))  # noqa: B023
+        found.append((sizes, count_macs(lambda: head(torch.randn(2, 8, 14, 14), torch.tensor([1, 4])))))  # noqa: B023
     assert found[0] == found[1] and max(found[0][0]) == 2 * 8 * 28 * 28

@@ -2,7 +2,7 @@
 """Convert a published checkpoint into one that a config of this package loads.
 
 ``python tools/convert_checkpoint.py SRC DST`` recognizes by the parameters' names what SRC is: CenterMask2
-(detectron2), the first CenterMask (maskrcnn-benchmark), an ImageNet VoVNet of its authors, or timm's ese_vovnet.
+(detectron2), CenterMaskV1 (maskrcnn-benchmark), an ImageNet VoVNet of its authors, or timm's ese_vovnet.
 """
 
 import argparse

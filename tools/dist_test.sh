@@ -8,17 +8,4 @@ if [ $# -lt 3 ]; then
     echo "usage: $0 CONFIG CHECKPOINT GPUS [options of tools/test.py]" >&2
     exit 2
 fi
-config=$1
-checkpoint=$2
-gpus=$3
-shift 3
-tools=$(cd "$(dirname "$0")" && pwd)
-
-export PYTHONPATH="$tools/..${PYTHONPATH:+:$PYTHONPATH}"
-exec "${PYTHON:-python}" -m torch.distributed.run \
-    --nnodes="${NNODES:-1}" \
-    --node-rank="${NODE_RANK:-0}" \
-    --master-addr="${MASTER_ADDR:-127.0.0.1}" \
-    --master-port="${PORT:-29500}" \
-    --nproc-per-node="$gpus" \
-    "$tools/test.py" "$config" "$checkpoint" --launcher pytorch "$@"
+exec "$(dirname "$0")/dist_run.sh" test.py "$3" "$1" "$2" "${@:4}"

@@ -8,16 +8,4 @@ if [ $# -lt 2 ]; then
     echo "usage: $0 CONFIG GPUS [options of tools/train.py]" >&2
     exit 2
 fi
-config=$1
-gpus=$2
-shift 2
-tools=$(cd "$(dirname "$0")" && pwd)
-
-export PYTHONPATH="$tools/..${PYTHONPATH:+:$PYTHONPATH}"
-exec "${PYTHON:-python}" -m torch.distributed.run \
-    --nnodes="${NNODES:-1}" \
-    --node-rank="${NODE_RANK:-0}" \
-    --master-addr="${MASTER_ADDR:-127.0.0.1}" \
-    --master-port="${PORT:-29500}" \
-    --nproc-per-node="$gpus" \
-    "$tools/train.py" "$config" --launcher pytorch "$@"
+exec "$(dirname "$0")/dist_run.sh" train.py "$2" "$1" "${@:3}"

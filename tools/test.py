@@ -7,7 +7,7 @@ import argparse
 import sys
 from pathlib import Path
 
-TTA_RECIPE = Path(__file__).resolve().parents[1] / 'configs/_base_/recipes/tta.py'
+TTA_CONFIG = Path(__file__).resolve().parents[1] / 'configs/_base_/tta.py'
 
 
 def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
@@ -23,6 +23,7 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
         metavar='KEY=VALUE',
         help='parts of the config to override, such as data_root=FOLDER model.num_classes=1; lists as key="[a,b]"',
     )
+    parser.add_argument('--no-check', action='store_true', help='begin without a look at the annotations and images')
     parser.add_argument('--launcher', choices=['none', 'pytorch', 'slurm', 'mpi'], default='none')
     # torch.distributed.launch passes it, torchrun sets the environment variable
     parser.add_argument('--local_rank', '--local-rank', type=int, default=0, help=argparse.SUPPRESS)
@@ -45,14 +46,12 @@ def test(args: argparse.Namespace) -> None:
     """Evaluate as the command line says."""
     from mmdet.engine.hooks.utils import trigger_visualization_hook
     from mmdet.registry import MODELS
+    from mmengine.device import get_device
 
     from mmcentermask import apis
+    from mmcentermask.apis.fast_inference import DTYPES, check_dtype
     from mmcentermask.evaluation import DumpRunLengths
     from mmcentermask.models import CenterMask
-
-    def check(cfg):
-        apis.check_data_for_testing(cfg)
-        apis.check_model_for_testing(cfg)
 
     if args.out is not None and not args.out.endswith(('.pkl', '.pickle')):
         raise apis.InputError(f'--out is {args.out}, but it writes a pickle file: give a name that ends in .pkl.')
@@ -63,9 +62,13 @@ def test(args: argparse.Namespace) -> None:
     apis.start_processes(cfg, args.launcher, args.local_rank)
     if args.fast is not None and not issubclass(MODELS.get(cfg.model.type), CenterMask):
         raise apis.InputError(f'--fast is for a CenterMask, but {args.config} has a {cfg.model.type}: leave it out.')
-    apis.check_once(check, cfg)
+    if args.fast is not None:
+        check_dtype(DTYPES[args.fast], get_device())
+    if not args.no_check:
+        apis.check_once(apis.check_data_for_testing, cfg)
+    apis.check_once(apis.check_model_for_testing, cfg)
     if args.tta:
-        apis.use_tta(cfg, TTA_RECIPE)
+        apis.use_tta(cfg, TTA_CONFIG)
     if args.fast is not None:
         cfg.custom_hooks = [*(cfg.get('custom_hooks') or []), dict(type='FastTestHook', dtype=args.fast)]
     runner = apis.build_runner(cfg)

@@ -20,6 +20,7 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
         metavar='KEY=VALUE',
         help='parts of the config to override, such as data_root=FOLDER model.num_classes=1; lists as key="[a,b]"',
     )
+    parser.add_argument('--no-check', action='store_true', help='begin without a look at the annotations and images')
     parser.add_argument('--launcher', choices=['none', 'pytorch', 'slurm', 'mpi'], default='none')
     # torch.distributed.launch passes it, torchrun sets the environment variable
     parser.add_argument('--local_rank', '--local-rank', type=int, default=0, help=argparse.SUPPRESS)
@@ -39,10 +40,6 @@ def train(args: argparse.Namespace) -> None:
     """Train as the command line says."""
     from mmcentermask import apis
 
-    def check(cfg):
-        apis.check_data_for_training(cfg)
-        apis.check_model_for_training(cfg)
-
     cfg = apis.load_config(args.config, args.cfg_options, args.work_dir)
     if args.amp:
         apis.use_amp(cfg)
@@ -50,7 +47,10 @@ def train(args: argparse.Namespace) -> None:
         apis.set_auto_scale_lr(cfg)
     apis.set_resume(cfg, args.resume)
     apis.start_processes(cfg, args.launcher, args.local_rank)
-    apis.check_once(check, cfg)
+    apis.check_once(apis.check_run, cfg)
+    if not args.no_check:
+        apis.check_once(apis.check_data_for_training, cfg)
+    apis.check_once(apis.check_model_for_training, cfg)
     with apis.named_image_errors():
         apis.build_runner(cfg).train()
 

@@ -1,4 +1,4 @@
-# Attention over channels (eSE) in the place of spatial attention
-_base_ = ['../_base_/models/centermask_fpn.py', '../_base_/recipes/coco.py', '../_base_/recipes/sgd_1x.py']
+# tools/dist_train.sh configs/ablations/coco_channel-attention.py 8 | 8 GPUs | hours: | AP:
+_base_ = ['../centermask/centermask_v39-ese_fpn_1x_coco.py', '../_base_/models/ablations.py']
 
-model = dict(roi_head=dict(mask_head=dict(attention=dict(type='EffectiveSE', channels=256))))
+model = _base_.pop('ablations')['channel-attention']

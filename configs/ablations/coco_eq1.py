@@ -1,15 +1,4 @@
-# RoI levels by Eq. 1 of FPN (224 pixels, k0 = 4) in the place of Eq. 2
-_base_ = ['../_base_/models/centermask_fpn.py', '../_base_/recipes/coco.py', '../_base_/recipes/sgd_1x.py']
+# tools/dist_train.sh configs/ablations/coco_eq1.py 8 | 8 GPUs | hours: | AP:
+_base_ = ['../centermask/centermask_v39-ese_fpn_1x_coco.py', '../_base_/models/ablations.py']
 
-model = dict(
-    roi_head=dict(
-        mask_roi_extractor=dict(
-            _delete_=True,
-            type='SingleRoIExtractor',
-            roi_layer=dict(type='RoIAlign', output_size=14, sampling_ratio=0),
-            out_channels=256,
-            featmap_strides=[8, 16, 32],
-            finest_scale=112,  # RoIs below 224 pixels from P3: k0 = 4 is P4
-        )
-    )
-)
+model = _base_.pop('ablations')['eq1']

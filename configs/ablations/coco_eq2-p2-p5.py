@@ -1,8 +1,4 @@
-# Eq. 2 on P2..P5
-_base_ = ['../_base_/models/centermask_fpn.py', '../_base_/recipes/coco.py', '../_base_/recipes/sgd_1x.py']
+# tools/dist_train.sh configs/ablations/coco_eq2-p2-p5.py 8 | 8 GPUs | hours: | AP:
+_base_ = ['../centermask/centermask_v39-ese_fpn_1x_coco.py', '../_base_/models/ablations.py']
 
-model = dict(
-    backbone=dict(out_indices=(0, 1, 2, 3)),
-    neck=dict(in_channels=[256, 512, 768, 1024], num_outs=6),
-    roi_head=dict(mask_roi_extractor=dict(k_min=2, featmap_strides=[4, 8, 16, 32])),
-)
+model = _base_.pop('ablations')['eq2-p2-p5']

@@ -1,4 +1,4 @@
-# Eq. 2 on P3 and P4
-_base_ = ['../_base_/models/centermask_fpn.py', '../_base_/recipes/coco.py', '../_base_/recipes/sgd_1x.py']
+# tools/dist_train.sh configs/ablations/coco_eq2-p3-p4.py 8 | 8 GPUs | hours: | AP:
+_base_ = ['../centermask/centermask_v39-ese_fpn_1x_coco.py', '../_base_/models/ablations.py']
 
-model = dict(roi_head=dict(mask_roi_extractor=dict(k_max=4, featmap_strides=[8, 16])))
+model = _base_.pop('ablations')['eq2-p3-p4']

@@ -1,4 +1,4 @@
-# IoU loss on boxes
-_base_ = ['../_base_/models/centermask_fpn.py', '../_base_/recipes/coco.py', '../_base_/recipes/sgd_1x.py']
+# tools/dist_train.sh configs/ablations/coco_iou.py 8 | 8 GPUs | hours: | AP:
+_base_ = ['../centermask/centermask_v39-ese_fpn_1x_coco.py', '../_base_/models/ablations.py']
 
-model = dict(bbox_head=dict(loss_bbox=dict(type='IoULoss', mode='linear', loss_weight=1.0)))
+model = _base_.pop('ablations')['iou']

@@ -1,4 +1,4 @@
-# L1 loss on box coordinates, in units of the stride
-_base_ = ['../_base_/models/centermask_fpn.py', '../_base_/recipes/coco.py', '../_base_/recipes/sgd_1x.py']
+# tools/dist_train.sh configs/ablations/coco_l1.py 8 | 8 GPUs | hours: | AP:
+_base_ = ['../centermask/centermask_v39-ese_fpn_1x_coco.py', '../_base_/models/ablations.py']
 
-model = dict(bbox_head=dict(loss_bbox=dict(type='BoxL1Loss', loss_weight=0.25)))
+model = _base_.pop('ablations')['l1']

@@ -1,4 +1,4 @@
-# Masks ranked by the box score: no mask-IoU head
-_base_ = ['../_base_/models/centermask_fpn.py', '../_base_/recipes/coco.py', '../_base_/recipes/sgd_1x.py']
+# tools/dist_train.sh configs/ablations/coco_no-mask-scoring.py 8 | 8 GPUs | hours: | AP:
+_base_ = ['../centermask/centermask_v39-ese_fpn_1x_coco.py', '../_base_/models/ablations.py']
 
-model = dict(roi_head=dict(mask_iou_head=None))
+model = _base_.pop('ablations')['no-mask-scoring']

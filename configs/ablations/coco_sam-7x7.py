@@ -1,4 +1,4 @@
-# Spatial attention with a 7x7 convolution
-_base_ = ['../_base_/models/centermask_fpn.py', '../_base_/recipes/coco.py', '../_base_/recipes/sgd_1x.py']
+# tools/dist_train.sh configs/ablations/coco_sam-7x7.py 8 | 8 GPUs | hours: | AP:
+_base_ = ['../centermask/centermask_v39-ese_fpn_1x_coco.py', '../_base_/models/ablations.py']
 
-model = dict(roi_head=dict(mask_head=dict(attention=dict(type='SpatialAttention', kernel_size=7))))
+model = _base_.pop('ablations')['sam-7x7']

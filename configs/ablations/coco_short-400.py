@@ -1,23 +1,8 @@
+# tools/dist_train.sh configs/ablations/coco_short-400.py 8 | 8 GPUs | hours: | AP:
 # Trained and tested at a short side of 400 pixels
-_base_ = ['../_base_/models/centermask_fpn.py', '../_base_/recipes/coco.py', '../_base_/recipes/sgd_1x.py']
+_base_ = '../centermask/centermask_v39-ese_fpn_1x_coco.py'
 
 scale = (667, 400)
-train_dataloader = dict(
-    dataset=dict(
-        pipeline=[
-            *_base_.train_pipeline[:2],
-            dict(type='Resize', scale=scale, keep_ratio=True),
-            *_base_.train_pipeline[3:],
-        ]
-    )
-)
-val_dataloader = dict(
-    dataset=dict(
-        pipeline=[
-            _base_.test_pipeline[0],
-            dict(type='Resize', scale=scale, keep_ratio=True),
-            *_base_.test_pipeline[2:],
-        ]
-    )
-)
-test_dataloader = val_dataloader
+_base_.train_dataloader.dataset.pipeline[2].scale = scale
+_base_.val_dataloader.dataset.pipeline[1].scale = scale
+_base_.test_dataloader.dataset.pipeline[1].scale = scale

@@ -1,4 +1,4 @@
-# VoVNet with residual connections and SE (two layers, reduction 16)
-_base_ = ['../_base_/models/centermask_fpn.py', '../_base_/recipes/coco.py', '../_base_/recipes/sgd_1x.py']
+# tools/dist_train.sh configs/ablations/coco_vovnet-se.py 8 | 8 GPUs | hours: | AP:
+_base_ = ['../centermask/centermask_v39-ese_fpn_1x_coco.py', '../_base_/models/ablations.py']
 
-model = dict(backbone=dict(attention='SE'))
+model = _base_.pop('ablations')['vovnet-se']

@@ -1,4 +1,4 @@
-# VoVNet V1: no channel attention, no residual connections
-_base_ = ['../_base_/models/centermask_fpn.py', '../_base_/recipes/coco.py', '../_base_/recipes/sgd_1x.py']
+# tools/dist_train.sh configs/ablations/coco_vovnet-v1.py 8 | 8 GPUs | hours: | AP:
+_base_ = ['../centermask/centermask_v39-ese_fpn_1x_coco.py', '../_base_/models/ablations.py']
 
-model = dict(backbone=dict(attention=None, residual=False))
+model = _base_.pop('ablations')['vovnet-v1']

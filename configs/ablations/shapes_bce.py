@@ -1,8 +1,4 @@
-# Cross-entropy on classes in the place of the focal loss
-_base_ = [
-    '../_base_/models/centermask-lite_shapes.py',
-    '../_base_/recipes/shapes.py',
-    '../_base_/recipes/adamw_shapes.py',
-]
+# tools/dist_train.sh configs/ablations/shapes_bce.py 2 | 2 CPU cores | hours: | AP:
+_base_ = ['../centermask/centermask-lite_v19-slim-dw-ese_fpn_shapes.py', '../_base_/models/ablations.py']
 
-model = dict(bbox_head=dict(loss_cls=dict(type='CrossEntropyLoss', use_sigmoid=True)))
+model = _base_.pop('ablations')['bce']

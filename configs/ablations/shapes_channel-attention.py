@@ -1,8 +1,5 @@
-# Attention over channels (eSE) in the place of spatial attention
-_base_ = [
-    '../_base_/models/centermask-lite_shapes.py',
-    '../_base_/recipes/shapes.py',
-    '../_base_/recipes/adamw_shapes.py',
-]
+# tools/dist_train.sh configs/ablations/shapes_channel-attention.py 2 | 2 CPU cores | hours: | AP:
+_base_ = ['../centermask/centermask-lite_v19-slim-dw-ese_fpn_shapes.py', '../_base_/models/ablations.py']
 
-model = dict(roi_head=dict(mask_head=dict(attention=dict(type='EffectiveSE', channels=128))))
+model = _base_.pop('ablations')['channel-attention']
+model.roi_head.mask_head.attention.channels = 128

@@ -1,12 +1,5 @@
-# Eq. 2 on P2..P5
-_base_ = [
-    '../_base_/models/centermask-lite_shapes.py',
-    '../_base_/recipes/shapes.py',
-    '../_base_/recipes/adamw_shapes.py',
-]
+# tools/dist_train.sh configs/ablations/shapes_eq2-p2-p5.py 2 | 2 CPU cores | hours: | AP:
+_base_ = ['../centermask/centermask-lite_v19-slim-dw-ese_fpn_shapes.py', '../_base_/models/ablations.py']
 
-model = dict(
-    backbone=dict(out_indices=(0, 1, 2, 3)),
-    neck=dict(in_channels=[112, 256, 384, 512], num_outs=6),
-    roi_head=dict(mask_roi_extractor=dict(k_min=2, featmap_strides=[4, 8, 16, 32])),
-)
+model = _base_.pop('ablations')['eq2-p2-p5']
+model.neck.in_channels = [112, 256, 384, 512]

@@ -1,8 +1,4 @@
-# Eq. 2 on P3..P7
-_base_ = [
-    '../_base_/models/centermask-lite_shapes.py',
-    '../_base_/recipes/shapes.py',
-    '../_base_/recipes/adamw_shapes.py',
-]
+# tools/dist_train.sh configs/ablations/shapes_eq2-p3-p7.py 2 | 2 CPU cores | hours: | AP:
+_base_ = ['../centermask/centermask-lite_v19-slim-dw-ese_fpn_shapes.py', '../_base_/models/ablations.py']
 
-model = dict(roi_head=dict(mask_roi_extractor=dict(k_max=7, featmap_strides=[8, 16, 32, 64, 128])))
+model = _base_.pop('ablations')['eq2-p3-p7']

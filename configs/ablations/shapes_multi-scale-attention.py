@@ -1,8 +1,4 @@
-# Spatial attention at three scales (dilations 1, 2, 3); not in the paper
-_base_ = [
-    '../_base_/models/centermask-lite_shapes.py',
-    '../_base_/recipes/shapes.py',
-    '../_base_/recipes/adamw_shapes.py',
-]
+# tools/dist_train.sh configs/ablations/shapes_multi-scale-attention.py 2 | 2 CPU cores | hours: | AP:
+_base_ = ['../centermask/centermask-lite_v19-slim-dw-ese_fpn_shapes.py', '../_base_/models/ablations.py']
 
-model = dict(roi_head=dict(mask_head=dict(attention=dict(type='MultiScaleSpatialAttention'))))
+model = _base_.pop('ablations')['multi-scale-attention']

@@ -1,8 +1,4 @@
-# Masks ranked by the box score: no mask-IoU head
-_base_ = [
-    '../_base_/models/centermask-lite_shapes.py',
-    '../_base_/recipes/shapes.py',
-    '../_base_/recipes/adamw_shapes.py',
-]
+# tools/dist_train.sh configs/ablations/shapes_no-mask-scoring.py 2 | 2 CPU cores | hours: | AP:
+_base_ = ['../centermask/centermask-lite_v19-slim-dw-ese_fpn_shapes.py', '../_base_/models/ablations.py']
 
-model = dict(roi_head=dict(mask_iou_head=None))
+model = _base_.pop('ablations')['no-mask-scoring']

@@ -1,8 +1,4 @@
-# Spatial attention with a 7x7 convolution
-_base_ = [
-    '../_base_/models/centermask-lite_shapes.py',
-    '../_base_/recipes/shapes.py',
-    '../_base_/recipes/adamw_shapes.py',
-]
+# tools/dist_train.sh configs/ablations/shapes_sam-7x7.py 2 | 2 CPU cores | hours: | AP:
+_base_ = ['../centermask/centermask-lite_v19-slim-dw-ese_fpn_shapes.py', '../_base_/models/ablations.py']
 
-model = dict(roi_head=dict(mask_head=dict(attention=dict(type='SpatialAttention', kernel_size=7))))
+model = _base_.pop('ablations')['sam-7x7']

@@ -1,8 +1,4 @@
-# Smooth L1 loss on box coordinates, in units of the stride
-_base_ = [
-    '../_base_/models/centermask-lite_shapes.py',
-    '../_base_/recipes/shapes.py',
-    '../_base_/recipes/adamw_shapes.py',
-]
+# tools/dist_train.sh configs/ablations/shapes_smooth-l1.py 2 | 2 CPU cores | hours: | AP:
+_base_ = ['../centermask/centermask-lite_v19-slim-dw-ese_fpn_shapes.py', '../_base_/models/ablations.py']
 
-model = dict(bbox_head=dict(loss_bbox=dict(type='BoxSmoothL1Loss', loss_weight=0.25)))
+model = _base_.pop('ablations')['smooth-l1']

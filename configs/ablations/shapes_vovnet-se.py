@@ -1,8 +1,4 @@
-# VoVNet with residual connections and SE (two layers, reduction 16)
-_base_ = [
-    '../_base_/models/centermask-lite_shapes.py',
-    '../_base_/recipes/shapes.py',
-    '../_base_/recipes/adamw_shapes.py',
-]
+# tools/dist_train.sh configs/ablations/shapes_vovnet-se.py 2 | 2 CPU cores | hours: | AP:
+_base_ = ['../centermask/centermask-lite_v19-slim-dw-ese_fpn_shapes.py', '../_base_/models/ablations.py']
 
-model = dict(backbone=dict(attention='SE'))
+model = _base_.pop('ablations')['vovnet-se']

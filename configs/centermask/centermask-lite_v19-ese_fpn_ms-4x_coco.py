@@ -1,3 +1,9 @@
-_base_ = ['../_base_/models/centermask-lite_fpn.py', '../_base_/recipes/coco_lite-ms.py', '../_base_/recipes/sgd_4x.py']
+# tools/dist_train.sh configs/centermask/centermask-lite_v19-ese_fpn_ms-4x_coco.py 8 | 8 GPUs | hours: | AP:
+_base_ = [
+    '../_base_/models/centermask-lite_fpn.py',
+    '../_base_/datasets/coco_lite-ms.py',
+    '../_base_/schedules/sgd_4x.py',
+    '../_base_/default_runtime.py',
+]
 
 model = dict(backbone=dict(arch='V-19'))

@@ -1,3 +1,10 @@
-_base_ = ['../_base_/models/centermask-lite_fpn.py', '../_base_/recipes/coco_lite-ms.py', '../_base_/recipes/sgd_4x.py']
+# tools/dist_train.sh configs/centermask/centermask-lite_v19-slim-dw-ese_fpn_ms-4x_coco.py 8 | 8 GPUs | hours: | AP:
+_base_ = [
+    '../_base_/models/centermask-lite_fpn.py',
+    '../_base_/models/backbones.py',
+    '../_base_/datasets/coco_lite-ms.py',
+    '../_base_/schedules/sgd_4x.py',
+    '../_base_/default_runtime.py',
+]
 
-model = dict(backbone=dict(arch='V-19-slim-dw'), neck=dict(in_channels=[256, 384, 512]))
+model = _base_.pop('backbones').v19_slim_dw

@@ -1,17 +1,11 @@
+# tools/dist_train.sh configs/centermask/centermask-v1-lite_mv2_fpn_ms-4x_coco.py 8 | 8 GPUs | hours: | AP:
 _base_ = [
     '../_base_/models/centermask-v1-lite_fpn.py',
-    '../_base_/recipes/coco_lite-ms.py',
-    '../_base_/recipes/sgd_4x.py',
+    '../_base_/models/backbones.py',
+    '../_base_/datasets/coco_v1_lite-ms.py',
+    '../_base_/schedules/sgd_v1_4x.py',
+    '../_base_/default_runtime.py',
 ]
 
-model = dict(
-    backbone=dict(
-        _delete_=True,
-        type='TrimmedMobileNetV2',
-        out_indices=(2, 4, 6),
-        norm_cfg=dict(type='BN', requires_grad=False),
-        norm_eval=True,
-    ),
-    neck=dict(in_channels=[32, 96, 320]),
-    roi_head=dict(mask_iou_head=None),  # the published weights have none
-)
+model = _base_.pop('backbones').mobilenet_v2
+model.roi_head = dict(mask_iou_head=None)  # the published weights have none

@@ -1,12 +1,10 @@
-_base_ = ['../_base_/models/centermask-v1_fpn.py', '../_base_/recipes/coco.py', '../_base_/recipes/sgd_1x.py']
+# tools/dist_train.sh configs/centermask/centermask-v1_mv2_fpn_1x_coco.py 8 | 8 GPUs | hours: | AP:
+_base_ = [
+    '../_base_/models/centermask-v1_fpn.py',
+    '../_base_/models/backbones.py',
+    '../_base_/datasets/coco_v1.py',
+    '../_base_/schedules/sgd_v1_1x.py',
+    '../_base_/default_runtime.py',
+]
 
-model = dict(
-    backbone=dict(
-        _delete_=True,
-        type='TrimmedMobileNetV2',
-        out_indices=(2, 4, 6),
-        norm_cfg=dict(type='BN', requires_grad=False),
-        norm_eval=True,
-    ),
-    neck=dict(in_channels=[32, 96, 320]),
-)
+model = _base_.pop('backbones').mobilenet_v2

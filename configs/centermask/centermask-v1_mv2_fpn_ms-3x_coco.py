@@ -1,13 +1,11 @@
-_base_ = ['../_base_/models/centermask-v1_fpn.py', '../_base_/recipes/coco_ms.py', '../_base_/recipes/sgd_3x.py']
+# tools/dist_train.sh configs/centermask/centermask-v1_mv2_fpn_ms-3x_coco.py 8 | 8 GPUs | hours: | AP:
+_base_ = [
+    '../_base_/models/centermask-v1_fpn.py',
+    '../_base_/models/backbones.py',
+    '../_base_/datasets/coco_v1_ms.py',
+    '../_base_/schedules/sgd_v1_3x.py',
+    '../_base_/default_runtime.py',
+]
 
-model = dict(
-    backbone=dict(
-        _delete_=True,
-        type='TrimmedMobileNetV2',
-        out_indices=(2, 4, 6),
-        norm_cfg=dict(type='BN', requires_grad=False),
-        norm_eval=True,
-    ),
-    neck=dict(in_channels=[32, 96, 320]),
-    roi_head=dict(mask_iou_head=None),  # the published weights have none
-)
+model = _base_.pop('backbones').mobilenet_v2
+model.roi_head = dict(mask_iou_head=None)  # the published weights have none

@@ -1,16 +1,10 @@
-_base_ = ['../_base_/models/centermask-v1_fpn.py', '../_base_/recipes/coco_ms.py', '../_base_/recipes/sgd_3x.py']
+# tools/dist_train.sh configs/centermask/centermask-v1_r101_fpn_ms-3x_coco.py 8 | 8 GPUs | hours: | AP:
+_base_ = [
+    '../_base_/models/centermask-v1_fpn.py',
+    '../_base_/models/backbones.py',
+    '../_base_/datasets/coco_v1_ms.py',
+    '../_base_/schedules/sgd_v1_3x.py',
+    '../_base_/default_runtime.py',
+]
 
-model = dict(
-    backbone=dict(
-        _delete_=True,
-        type='ResNet',
-        depth=101,
-        out_indices=(1, 2, 3),
-        frozen_stages=1,
-        norm_cfg=dict(type='BN', requires_grad=False),
-        norm_eval=True,
-        style='caffe',  # stride in the 1x1 convolution
-        init_cfg=dict(type='Pretrained', checkpoint='open-mmlab://detectron2/resnet101_caffe'),
-    ),
-    neck=dict(in_channels=[512, 1024, 2048]),
-)
+model = _base_.pop('backbones').resnet101

@@ -1,18 +1,11 @@
-_base_ = ['../_base_/models/centermask-v1_fpn.py', '../_base_/recipes/coco_ms.py', '../_base_/recipes/sgd_3x.py']
+# tools/dist_train.sh configs/centermask/centermask-v1_x101-32x8d_fpn_ms-3x_coco.py 8 | 8 GPUs | hours: | AP:
+_base_ = [
+    '../_base_/models/centermask-v1_fpn.py',
+    '../_base_/models/backbones.py',
+    '../_base_/datasets/coco_v1_ms.py',
+    '../_base_/schedules/sgd_v1_3x.py',
+    '../_base_/default_runtime.py',
+]
 
 # its ImageNet weights had std 1, unlike those of CenterMask2; start from a converted checkpoint
-model = dict(
-    backbone=dict(
-        _delete_=True,
-        type='ResNeXt',
-        depth=101,
-        groups=32,
-        base_width=8,
-        out_indices=(1, 2, 3),
-        frozen_stages=1,
-        norm_cfg=dict(type='BN', requires_grad=False),
-        norm_eval=True,
-        style='pytorch',  # stride in the 3x3 convolution
-    ),
-    neck=dict(in_channels=[512, 1024, 2048]),
-)
+model = _base_.pop('backbones').resnext101

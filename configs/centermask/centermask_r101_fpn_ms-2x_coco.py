@@ -1,5 +1,10 @@
-_base_ = ['../_base_/models/centermask_r50_fpn.py', '../_base_/recipes/coco_ms.py', '../_base_/recipes/sgd_2x.py']
+# tools/dist_train.sh configs/centermask/centermask_r101_fpn_ms-2x_coco.py 8 | 8 GPUs | hours: | AP:
+_base_ = [
+    '../_base_/models/centermask_fpn.py',
+    '../_base_/models/backbones.py',
+    '../_base_/datasets/coco_ms.py',
+    '../_base_/schedules/sgd_2x.py',
+    '../_base_/default_runtime.py',
+]
 
-model = dict(
-    backbone=dict(depth=101, init_cfg=dict(type='Pretrained', checkpoint='open-mmlab://detectron2/resnet101_caffe'))
-)
+model = _base_.pop('backbones').resnet101

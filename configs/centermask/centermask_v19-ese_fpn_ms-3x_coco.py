@@ -1,3 +1,9 @@
-_base_ = ['../_base_/models/centermask_fpn.py', '../_base_/recipes/coco_ms.py', '../_base_/recipes/sgd_3x.py']
+# tools/dist_train.sh configs/centermask/centermask_v19-ese_fpn_ms-3x_coco.py 8 | 8 GPUs | hours: | AP:
+_base_ = [
+    '../_base_/models/centermask_fpn.py',
+    '../_base_/datasets/coco_ms.py',
+    '../_base_/schedules/sgd_3x.py',
+    '../_base_/default_runtime.py',
+]
 
 model = dict(backbone=dict(arch='V-19'))

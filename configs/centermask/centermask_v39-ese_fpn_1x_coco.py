@@ -1,1 +1,7 @@
-_base_ = ['../_base_/models/centermask_fpn.py', '../_base_/recipes/coco.py', '../_base_/recipes/sgd_1x.py']
+# tools/dist_train.sh configs/centermask/centermask_v39-ese_fpn_1x_coco.py 8 | 8 GPUs | hours: | AP:
+_base_ = [
+    '../_base_/models/centermask_fpn.py',
+    '../_base_/datasets/coco.py',
+    '../_base_/schedules/sgd_1x.py',
+    '../_base_/default_runtime.py',
+]

@@ -1,13 +1,7 @@
-_base_ = ['../_base_/models/centermask_r50_fpn.py', '../_base_/recipes/coco_ms.py', '../_base_/recipes/sgd_3x.py']
-
-model = dict(
-    data_preprocessor=dict(std=[57.375, 57.12, 58.395]),
-    backbone=dict(
-        type='ResNeXt',
-        depth=101,
-        groups=32,
-        base_width=8,
-        style='pytorch',  # stride in the 3x3 convolution
-        init_cfg=dict(type='Pretrained', checkpoint='open-mmlab://detectron2/resnext101_32x8d'),
-    ),
-)
+# tools/dist_train.sh configs/centermask/centermask_x101-32x8d_fpn_ms-3x_coco.py 8 | 8 GPUs | hours: | AP:
+_base_ = [
+    '../_base_/models/centermask_x101-32x8d_fpn.py',
+    '../_base_/datasets/coco_ms.py',
+    '../_base_/schedules/sgd_3x.py',
+    '../_base_/default_runtime.py',
+]

@@ -1,5 +1,11 @@
+# tools/dist_train.sh configs/mixed/centermask_convnext-t-p4-w7_fpn_ms-3x_coco.py 8 | 8 GPUs | hours: | AP:
 # CenterMask on ConvNeXt-T, which needs mmpretrain, with the optimizer that it wants
-_base_ = ['../_base_/models/centermask_fpn.py', '../_base_/recipes/coco_ms.py', '../_base_/recipes/sgd_3x.py']
+_base_ = [
+    '../_base_/models/centermask_fpn.py',
+    '../_base_/datasets/coco_ms.py',
+    '../_base_/schedules/sgd_3x.py',
+    '../_base_/default_runtime.py',
+]
 
 custom_imports = dict(imports=['mmcentermask', 'mmpretrain.models'], allow_failed_imports=False)
 

@@ -1,5 +1,11 @@
+# tools/dist_train.sh configs/mixed/centermask_pvtv2-b1_fpn_ms-3x_coco.py 8 | 8 GPUs | hours: | AP:
 # CenterMask on PVTv2-B1, with the optimizer that transformers want
-_base_ = ['../_base_/models/centermask_fpn.py', '../_base_/recipes/coco_ms.py', '../_base_/recipes/sgd_3x.py']
+_base_ = [
+    '../_base_/models/centermask_fpn.py',
+    '../_base_/datasets/coco_ms.py',
+    '../_base_/schedules/sgd_3x.py',
+    '../_base_/default_runtime.py',
+]
 
 model = dict(
     data_preprocessor=dict(mean=[123.675, 116.28, 103.53], std=[58.395, 57.12, 57.375], bgr_to_rgb=True),

@@ -1,5 +1,11 @@
+# tools/dist_train.sh configs/mixed/centermask_v39-ese_fpn-bfp_ms-3x_coco.py 8 | 8 GPUs | hours: | AP:
 # CenterMask with a balanced feature pyramid on its FPN
-_base_ = ['../_base_/models/centermask_fpn.py', '../_base_/recipes/coco_ms.py', '../_base_/recipes/sgd_3x.py']
+_base_ = [
+    '../_base_/models/centermask_fpn.py',
+    '../_base_/datasets/coco_ms.py',
+    '../_base_/schedules/sgd_3x.py',
+    '../_base_/default_runtime.py',
+]
 
 model = dict(
     neck=[

@@ -1,3 +1,4 @@
+# tools/dist_train.sh configs/mixed/htc-without-semantic_r50_sag_fpn_1x_coco.py 8 | 8 GPUs | hours: | AP:
 # Hybrid Task Cascade with spatial attention-guided masks, their level chosen by Eq. 2
 _base_ = 'mmdet::htc/htc-without-semantic_r50_fpn_1x_coco.py'
 

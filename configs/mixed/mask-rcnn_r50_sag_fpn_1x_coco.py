@@ -1,3 +1,4 @@
+# tools/dist_train.sh configs/mixed/mask-rcnn_r50_sag_fpn_1x_coco.py 8 | 8 GPUs | hours: | AP:
 # Mask R-CNN with spatial attention-guided masks, their level chosen by Eq. 2
 _base_ = 'mmdet::mask_rcnn/mask-rcnn_r50_fpn_1x_coco.py'
 

@@ -1,3 +1,4 @@
+# tools/dist_train.sh configs/mixed/mask2former_v39-ese_8xb2-lsj-50e_coco.py 8 | 8 GPUs | hours: | AP:
 # Mask2Former on VoVNetV2-39
 _base_ = 'mmdet::mask2former/mask2former_r50_8xb2-lsj-50e_coco.py'
 

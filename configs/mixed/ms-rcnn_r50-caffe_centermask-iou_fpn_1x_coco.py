@@ -1,3 +1,4 @@
+# tools/dist_train.sh configs/mixed/ms-rcnn_r50-caffe_centermask-iou_fpn_1x_coco.py 8 | 8 GPUs | hours: | AP:
 # Mask Scoring R-CNN with CenterMask's mask scoring, which leaves the box scores alone
 _base_ = 'mmdet::ms_rcnn/ms-rcnn_r50-caffe_fpn_1x_coco.py'
 

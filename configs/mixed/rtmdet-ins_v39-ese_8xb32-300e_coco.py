@@ -1,3 +1,4 @@
+# tools/dist_train.sh configs/mixed/rtmdet-ins_v39-ese_8xb32-300e_coco.py 8 | 8 GPUs | hours: | AP:
 # RTMDet-Ins with VoVNetV2-39 in the place of CSPNeXt-L
 _base_ = 'mmdet::rtmdet/rtmdet-ins_l_8xb32-300e_coco.py'
 

@@ -1,46 +1,41 @@
-"""Compares models: what they cost, how fast they are, and what they learn under equal conditions."""
+"""Compares models: their cost, their speed, and what they learn under equal conditions."""
 
-from .ablation_runs import set_iterations, train_once
-from .benchmark import Measured, TestedModel, TrainedModel, peak_memory, table_of, write_measured
-from .benchmark_data import draw_picture, make_training_batch, test_pipeline
-from .comparison import Row, compare, draw_comparison, write_comparison
-from .machine import hardware, versions
-from .mask_benchmark import FoundMasks, MaskPasting, draw_found, read_found
-from .model_cost import count_multiply_adds, count_parameters, network_pass
-from .stage_clock import STAGES, StageClock
-from .turns import measure, median_times
-from .untrained_model import build_untrained, drop_pretrained, leave_best_boxes
+from .ablation import AblationResult, compare, set_iterations, train_once, write_comparison
+from .benchmark import BenchmarkResult, benchmark_table, write_benchmark
+from .machine import hardware, peak_memory, versions
+from .mask_benchmark import MaskLogits, MaskPastingRun, draw_mask_logits, read_mask_logits
+from .model_cost import count_macs, count_parameters, network_pass
+from .runs import InferenceRun, TrainingRun
+from .timing import STAGES, StageTimer, time_interleaved
+from .workloads import build_untrained, draw_image, leave_best_boxes, make_training_batch, test_pipeline
 
 __all__ = [
     'STAGES',
-    'FoundMasks',
-    'MaskPasting',
-    'Measured',
-    'Row',
-    'StageClock',
-    'TestedModel',
-    'TrainedModel',
+    'AblationResult',
+    'BenchmarkResult',
+    'InferenceRun',
+    'MaskLogits',
+    'MaskPastingRun',
+    'StageTimer',
+    'TrainingRun',
+    'benchmark_table',
     'build_untrained',
     'compare',
-    'count_multiply_adds',
+    'count_macs',
     'count_parameters',
-    'draw_comparison',
-    'draw_found',
-    'draw_picture',
-    'drop_pretrained',
+    'draw_image',
+    'draw_mask_logits',
     'hardware',
     'leave_best_boxes',
     'make_training_batch',
-    'measure',
-    'median_times',
     'network_pass',
     'peak_memory',
-    'read_found',
+    'read_mask_logits',
     'set_iterations',
-    'table_of',
     'test_pipeline',
+    'time_interleaved',
     'train_once',
     'versions',
+    'write_benchmark',
     'write_comparison',
-    'write_measured',
 ]

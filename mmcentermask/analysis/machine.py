@@ -1,7 +1,11 @@
-"""What numbers depend on: the machine and the versions of the packages."""
+"""What measurements depend on: the machine, the versions of the packages, and the memory of the process."""
 
+import ctypes
+import gc
 import os
 import platform
+import re
+from collections.abc import Callable
 from pathlib import Path
 
 import mmcv
@@ -11,20 +15,14 @@ import torch
 
 from mmcentermask.version import __version__
 
-__all__ = ['hardware', 'versions']
+__all__ = ['hardware', 'peak_memory', 'versions']
 
 
 def hardware(device: str) -> str:
-    """Return one line on the machine: the processor, its usable cores and, where it is used, the GPU.
-
-    Args:
-        device (str): ``'cpu'``, or the GPU that is used.
-    """
-    name = platform.processor() or platform.machine()
+    """Return one line on the machine: the processor, its usable cores and, where ``device`` is one, the GPU."""
     cpuinfo = Path('/proc/cpuinfo')
-    if cpuinfo.is_file():
-        names = [line.split(':', 1)[1].strip() for line in cpuinfo.read_text().splitlines() if 'model name' in line]
-        name = names[0] if names else name
+    found = re.search(r'model name\s*: (.*)', cpuinfo.read_text()) if cpuinfo.is_file() else None
+    name = found[1] if found else platform.processor() or platform.machine()
     cores = len(os.sched_getaffinity(0)) if hasattr(os, 'sched_getaffinity') else os.cpu_count()
     line = f'{name}, {cores} core{"s" if cores != 1 else ""}'
     return f'{torch.cuda.get_device_name(device)}; {line}' if device.startswith('cuda') else line
@@ -34,3 +32,41 @@ def versions() -> str:
     """Return one line with the versions of Python and of the packages that compute."""
     packages = [f'{package.__name__} {package.__version__}' for package in (torch, mmcv, mmengine, mmdet)]
     return ', '.join([f'Python {platform.python_version()}', *packages, f'mmcentermask {__version__}'])
+
+
+def peak_memory(run: Callable[[], object], device: str) -> int | None:
+    """Run a function once and return its peak memory beyond what was in use before.
+
+    On a GPU that of torch's allocator; on CPU that of the whole process, which Linux alone reports.
+
+    Args:
+        run (Callable): The function.
+        device (str): ``'cpu'`` or the GPU.
+
+    Returns:
+        int: Bytes, or None where it cannot be found out.
+    """
+    gc.collect()
+    if device.startswith('cuda'):
+        torch.cuda.synchronize(device)
+        torch.cuda.reset_peak_memory_stats(device)
+        before = torch.cuda.memory_allocated(device)
+        run()
+        torch.cuda.synchronize(device)
+        return torch.cuda.max_memory_allocated(device) - before
+    reset = Path('/proc/self/clear_refs')
+    if not reset.exists():
+        return None
+    if hasattr(ctypes.CDLL(None), 'malloc_trim'):
+        ctypes.CDLL(None).malloc_trim(0)  # or freed memory of an earlier run would be used again unseen
+    try:
+        reset.write_text('5')  # resets VmHWM
+    except OSError:
+        return None
+    before = _status('VmRSS')
+    run()
+    return max(0, _status('VmHWM') - before)
+
+
+def _status(name: str) -> int:
+    return 1024 * int(re.search(rf'{name}:\s*(\d+) kB', Path('/proc/self/status').read_text())[1])

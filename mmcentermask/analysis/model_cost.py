@@ -1,4 +1,4 @@
-"""What a CenterMask costs: parameters and multiply-adds, and a workload to time."""
+"""The cost of a model: parameters and multiply-adds, and a workload of the network alone."""
 
 from collections.abc import Callable
 
@@ -8,15 +8,17 @@ from mmengine.structures import InstanceData
 from torch import nn
 from torch.utils.flop_counter import FlopCounterMode
 
-__all__ = ['count_multiply_adds', 'count_parameters', 'network_pass']
+from .timing import StageTimer
+
+__all__ = ['count_macs', 'count_parameters', 'network_pass']
 
 
 def count_parameters(model: nn.Module) -> int:
-    """Return the number of a model's parameters, frozen ones too; running statistics are none."""
+    """Return the number of a model's parameters, frozen ones included, running statistics not."""
     return sum(p.numel() for p in model.parameters())
 
 
-def network_pass(model: nn.Module, size: tuple[int, int], boxes: int) -> Callable[[], None]:
+def network_pass(model: nn.Module, size: tuple[int, int], boxes: int) -> Callable[[], dict[str, float]]:
     """Make a function that runs every layer of a CenterMask once, with a workload that does not depend on its weights.
 
     Args:
@@ -25,7 +27,8 @@ def network_pass(model: nn.Module, size: tuple[int, int], boxes: int) -> Callabl
         boxes (int): Number of boxes that get a mask; of sizes from a sixteenth of the image to all of it.
 
     Returns:
-        Callable: Runs backbone, neck, box head (without NMS) and mask branch (without pasting) on one image.
+        Callable: Runs backbone, neck, box head (without NMS) and mask branch (without pasting) on one image; returns
+        the seconds as ``'network'``.
     """
     generator = torch.Generator().manual_seed(0)
     device = next(model.parameters()).device
@@ -39,19 +42,24 @@ def network_pass(model: nn.Module, size: tuple[int, int], boxes: int) -> Callabl
     )
     sample = DetDataSample(metainfo=dict(img_shape=size))
 
-    def run() -> None:
+    timer = StageTimer(model)
+
+    def run() -> dict[str, float]:
+        began = timer.now()
         with torch.no_grad():
             x = model.extract_feat(image)
             model.bbox_head(model.box_feats(x))
             model.roi_head.predict_maps(x, [results], [sample])
+        return {'network': timer.now() - began}
 
     return run
 
 
-def count_multiply_adds(run: Callable[[], None]) -> int:
+def count_macs(run: Callable[[], object]) -> int:
     """Count the multiply-adds of convolutions and matrix products in a function.
 
-    RoIAlign, pooling, norms and the sampling of deformable convolutions are not counted.
+    mmengine's ``get_model_complexity_info`` traces a model and so takes tensors only; this counts what is executed,
+    detections included. RoIAlign, pooling, norms and the sampling of deformable convolutions are not counted.
 
     Args:
         run (Callable): As from ``network_pass``.

@@ -1,21 +1,15 @@
 """What the starters in tools/ and demo/ are made of, and prediction from Python."""
 
+from ..datasets.data_check import check_data_for_testing, check_data_for_training
+from ..datasets.image_files import named_image_errors
 from ..errors import AnnotationError, CheckpointError, ImageError, InputError, MissingFileError
-from .dataset_check import (
-    check_data_for_testing,
-    check_data_for_training,
-    is_scored,
-    leaves,
-    num_classes_of,
-    open_dataset,
-)
 from .early_checks import check_device, check_prediction_options, check_writable, named_missing_packages
-from .image_check import named_image_errors
 from .image_inputs import list_images, read_image
 from .inferencer import CenterMaskInferencer
 from .launch import build_runner, check_least, check_once, report_input_errors, start_processes
 from .model_check import check_model_for_testing, check_model_for_training
 from .output_files import write_files
+from .run_check import check_run
 from .run_config import load_config, set_auto_scale_lr, set_resume, use_amp
 from .tta import use_tta
 
@@ -35,15 +29,12 @@ __all__ = [
     'check_model_for_training',
     'check_once',
     'check_prediction_options',
+    'check_run',
     'check_writable',
-    'is_scored',
-    'leaves',
     'list_images',
     'load_config',
     'named_image_errors',
     'named_missing_packages',
-    'num_classes_of',
-    'open_dataset',
     'read_image',
     'report_input_errors',
     'set_auto_scale_lr',

@@ -1,16 +1,19 @@
 """Refuses checkpoints that are missing, truncated or of another model.
 
-mmengine loads whatever fits, leaves the rest at random, and only warns.
+mmengine loads whatever fits, leaves the rest as it was built, and only logs it.
 """
 
 import logging
 import os
 import re
+import sys
 from typing import Any
 
 from mmengine.runner.checkpoint import CheckpointLoader
 from torch import Tensor, nn
 
+from ..checkpoints import unwrap
+from ..checkpoints.detect import find_kind
 from ..errors import CheckpointError, MissingFileError
 
 __all__ = ['check_same_model', 'check_start', 'read_checkpoint']
@@ -18,67 +21,70 @@ __all__ = ['check_same_model', 'check_start', 'read_checkpoint']
 _NAMED = 3  # parameters to name in a message
 # names that come and go between versions of torch and mmengine, and say nothing about the model
 _IGNORED = re.compile(r'num_batches_tracked$|^data_preprocessor\.')
+Shapes = dict[str, tuple[int, ...]]
 
 
-def read_checkpoint(path: str) -> dict[str, Any]:
+def read_checkpoint(path: str, hint: str = 'give a .pth file that a training run wrote') -> dict[str, Any]:
     """Read a checkpoint to the CPU.
 
     Args:
         path (str): A local file, or anything else mmengine reads: ``https://...``, ``open-mmlab://...``.
+        hint (str): What to do where there is none, for the message. Defaults to 'give a .pth file ...'.
 
     Returns:
-        dict: The checkpoint, with ``state_dict`` or being one.
+        dict: The checkpoint, as the file holds it.
 
     Raises:
         MissingFileError: If there is no such file.
         CheckpointError: If it wants to run code, cannot be read or holds no parameters.
+
+    >>> check_same_model(model, read_checkpoint('epoch_12.pth'), 'epoch_12.pth')  # doctest: +SKIP
     """
     if '://' not in path and not os.path.isfile(os.path.expanduser(path)):
-        raise MissingFileError(f'there is no checkpoint {path}: give a .pth file that a training run wrote.')
-    checkpoint = CheckpointLoader.load_checkpoint(path, map_location='cpu', logger=_quiet())
-    state = checkpoint.get('state_dict', checkpoint) if isinstance(checkpoint, dict) else None
-    if not isinstance(state, dict) or not any(isinstance(value, Tensor) for value in state.values()):
-        raise CheckpointError(f'{path} holds no parameters: give a .pth file that a training run wrote.')
+        raise MissingFileError(f'there is no checkpoint {path}: {hint}.')
+    # its line on the reading would come twice, since the run itself reads it again
+    logger = logging.getLogger('mmcentermask.checkpoint_check')
+    logger.setLevel(logging.ERROR)
+    checkpoint = CheckpointLoader.load_checkpoint(path, map_location='cpu', logger=logger)
+    unwrap(checkpoint, path)
     return checkpoint
 
 
-def _quiet() -> logging.Logger:
-    """Return a logger for a reading that the user need not see, since the run itself reports the next one."""
-    logger = logging.getLogger('mmcentermask.checkpoint_check')
-    logger.setLevel(logging.ERROR)
-    return logger
-
-
-def _shapes(state: dict[str, Any]) -> dict[str, tuple]:
-    """Return name -> shape, without the prefix that DDP gives."""
-    names = ((re.sub(r'^module\.', '', name), value) for name, value in state.items())
+def _shapes(state: dict[str, Any], prefix: str = '') -> Shapes:
+    """Return name -> shape, without the prefix that DDP gives, of what begins with ``prefix``, without it."""
+    names = {re.sub(r'^module\.', '', str(name)): value for name, value in state.items() if isinstance(value, Tensor)}
     return {
-        name: tuple(value.shape) for name, value in names if isinstance(value, Tensor) and not _IGNORED.search(name)
+        name.removeprefix(prefix): tuple(value.shape)
+        for name, value in names.items()
+        if name.startswith(prefix) and not _IGNORED.search(name)
     }
 
 
-def _compare(model: nn.Module, checkpoint: dict[str, Any], prefix: str = '') -> tuple[dict, dict, list]:
-    """Return the shapes of the model and of the checkpoint, and the sentences' parts on what differs."""
-    wanted = _shapes(model.state_dict())
-    found = _shapes(checkpoint.get('state_dict', checkpoint))
-    if prefix:
-        found = {name[len(prefix) :]: shape for name, shape in found.items() if name.startswith(prefix)}
-    return wanted, found, _differences(wanted, found)
-
-
-def _differences(wanted: dict, found: dict) -> list[str]:
-    """Say what differs, each kind with its number and a few names."""
-    shaped = [f'{n} is {found[n]}, not {wanted[n]}' for n in wanted if n in found and found[n] != wanted[n]]
-    kinds = (
-        ('missing from it', [n for n in wanted if n not in found]),
-        ('unknown to the model', [n for n in found if n not in wanted]),
-        ('of another shape', shaped),
-    )
-    return [
+def _differences(wanted: Shapes, found: Shapes) -> str:
+    """Say what differs, each kind with its number and a few names; '' where nothing does."""
+    kinds = {
+        'missing from it': [name for name in wanted if name not in found],
+        'unknown to the model': [name for name in found if name not in wanted],
+        'of another shape': [
+            f'{n} is {found[n]}, not {wanted[n]}' for n in wanted if found.get(n, wanted[n]) != wanted[n]
+        ],
+    }
+    return '; '.join(
         f'{len(names)} {kind} ({", ".join(names[:_NAMED])}{", ..." if len(names) > _NAMED else ""})'
-        for kind, names in kinds
+        for kind, names in kinds.items()
         if names
-    ]
+    )
+
+
+def _refuse_unconverted(checkpoint: dict[str, Any], path: str) -> None:
+    """Name the converter where the checkpoint is one for it."""
+    found = find_kind(unwrap(checkpoint, path).tensors)
+    if found is not None:
+        kind = found[0]
+        raise CheckpointError(
+            f'the checkpoint {path} is {kind.name} with its own names of parameters: '
+            + (kind.refusal or f'run `python tools/convert_checkpoint.py {path} converted.pth` and give converted.pth.')
+        )
 
 
 def check_same_model(model: nn.Module, checkpoint: dict[str, Any], path: str) -> None:
@@ -94,18 +100,20 @@ def check_same_model(model: nn.Module, checkpoint: dict[str, Any], path: str) ->
     Raises:
         CheckpointError: If a parameter is missing, unknown or of another shape.
     """
-    wanted, _, differences = _compare(model, checkpoint)
-    if differences:
+    wanted = _shapes(model.state_dict())
+    if differences := _differences(wanted, _shapes(checkpoint.get('state_dict', checkpoint))):
+        _refuse_unconverted(checkpoint, path)
         raise CheckpointError(
-            f'the checkpoint {path} is of another model: of {len(wanted)} parameters {"; ".join(differences)}; '
+            f'the checkpoint {path} is of another model: of {len(wanted)} parameters {differences}; '
             'give the config that it was trained with, or a checkpoint of this config.'
         )
 
 
 def check_start(model: nn.Module, checkpoint: dict[str, Any], path: str, prefix: str = '') -> None:
-    """Check that a checkpoint is one to begin training from: most of it fits, and the backbone is the same.
+    """Check that training can begin with a checkpoint; warn of what it leaves as it was built.
 
-    The last layers may differ, as they do where the number of classes does.
+    Layers that differ are no fault: the last ones where the number of classes does, the offsets of deformable
+    convolutions where the backbone was trained without.
 
     Args:
         model (nn.Module): The model, or a part of it.
@@ -114,24 +122,27 @@ def check_start(model: nn.Module, checkpoint: dict[str, Any], path: str, prefix:
         prefix (str): Take only names that begin with this, without it. Defaults to ''.
 
     Raises:
-        CheckpointError: If less than half of the parameters fit, or the backbone is another variant.
+        CheckpointError: If nothing of it fits, or frozen batch norms would get no statistics.
     """
-    wanted, found, differences = _compare(model, checkpoint, prefix)
-    fitting = sum(found.get(name) == shape for name, shape in wanted.items())
-    if 2 * fitting < len(wanted):
+    own_way = type(model).init_weights.__module__
+    if prefix == '' and own_way != 'mmengine.model.base_module' and not own_way.startswith('mmcentermask.'):
+        return  # it renames parameters itself, as mmdet's Swin and PVT do with their authors'
+    wanted, found = _shapes(model.state_dict()), _shapes(checkpoint.get('state_dict', checkpoint), prefix)
+    differences = _differences(wanted, found)
+    if not any(shape and found.get(name) == shape for name, shape in wanted.items()):
+        _refuse_unconverted(checkpoint, path)
         raise CheckpointError(
-            f'the checkpoint {path} is of another model: of {len(wanted)} parameters only {fitting} fit, '
-            f'{"; ".join(differences)}; give a checkpoint of this config as load_from, '
+            f'the checkpoint {path} is of another model: of {len(wanted)} parameters none fits, '
+            f'{differences}; give a checkpoint of this config as load_from, '
             "or a backbone's weights as model.backbone.init_cfg=dict(type='Pretrained', checkpoint=FILE)."
         )
-    # stages that the model does not build may be there, but not more of a stage than the model has
-    backbone = 'backbone.' if any(name.startswith('backbone.') for name in wanted) else ''
-    depth = backbone.count('.') + 1
-    mine = {name: shape for name, shape in wanted.items() if name.startswith(backbone)}
-    stages = {tuple(name.split('.')[:depth]) for name in mine}
-    theirs = {name: shape for name, shape in found.items() if tuple(name.split('.')[:depth]) in stages}
-    if theirs and (differences := _differences(mine, theirs)):
+    backbone = getattr(model, 'backbone', model)
+    start = 'backbone.' if backbone is not model else ''
+    norms = [n for n in wanted if n.startswith(start) and n.endswith('running_var') and found.get(n) != wanted[n]]
+    if norms and getattr(backbone, 'norm_eval', False):
         raise CheckpointError(
-            f'the checkpoint {path} is of another backbone: {"; ".join(differences)}; '
-            'give the checkpoint of the same variant.'
+            f'the checkpoint {path} is of another backbone: it has no statistics for {len(norms)} of the frozen batch '
+            f'norms ({norms[0]}, ...): {differences}; give the checkpoint of the same variant.'
         )
+    if differences:
+        print(f'warning: of the checkpoint {path} not all is used: {differences}.', file=sys.stderr, flush=True)

@@ -8,12 +8,19 @@ from mmengine.config import Config
 from mmengine.registry import init_default_scope
 from torch import nn
 
-from mmcentermask.models.untrained_norms import UntrainedNormGuard
+from mmcentermask.models import TrimmedMobileNetV2, VoVNet
+from mmcentermask.models.untrained_norms import check_frozen_norms
 
 from ..errors import InputError
 from .checkpoint_check import check_same_model, check_start, read_checkpoint
 
 __all__ = ['build_model', 'check_model_for_testing', 'check_model_for_training']
+
+_WEIGHTS_HINT = (
+    'init_cfg of the config names it; get ImageNet weights of VoVNet, by its authors or of timm, and run '
+    '`python tools/convert_checkpoint.py FILE converted.pth`, or train from scratch as '
+    'configs/centermask/*_scratch_coco.py do'
+)
 
 
 def build_model(cfg: Config) -> nn.Module:
@@ -63,19 +70,13 @@ def check_model_for_training(cfg: Config) -> None:
             check_start(model, checkpoint, cfg.load_from)
     elif init_cfg is not None and '://' not in init_cfg['checkpoint']:
         part = model if _pretrained(cfg.model.get('init_cfg')) else backbone
-        check_start(part, read_checkpoint(init_cfg['checkpoint']), init_cfg['checkpoint'], init_cfg.get('prefix', ''))
-    elif init_cfg is None and backbone is not None:
-        _check_norms(backbone)
-
-
-def _check_norms(backbone: nn.Module) -> None:
-    """Ask the guard of a backbone what it would say in the first iteration."""
-    for guard in backbone._forward_pre_hooks.values():
-        if isinstance(guard, UntrainedNormGuard):
-            try:
-                guard(backbone.train(), ())
-            except RuntimeError as error:
-                raise InputError(str(error)) from error
+        checkpoint = read_checkpoint(init_cfg['checkpoint'], _WEIGHTS_HINT)
+        check_start(part, checkpoint, init_cfg['checkpoint'], init_cfg.get('prefix', ''))
+    elif init_cfg is None and isinstance(backbone, (VoVNet, TrimmedMobileNetV2)):
+        try:
+            check_frozen_norms(backbone)
+        except RuntimeError as error:
+            raise InputError(str(error)) from error
 
 
 def check_model_for_testing(cfg: Config) -> None:

@@ -9,7 +9,7 @@ from mmengine.device import get_device
 from mmengine.runner import find_latest_checkpoint
 
 from ..errors import InputError, MissingFileError
-from .data_root import set_data_root
+from .config_options import limit_intervals, set_from_file, set_from_options
 
 __all__ = ['load_config', 'set_auto_scale_lr', 'set_resume', 'use_amp']
 
@@ -39,8 +39,10 @@ def load_config(path: str, options: dict[str, Any] | list[str] | None = None, wo
 
     Args:
         path (str): A config file.
-        options (dict | list[str], optional): Dotted name -> value, or the words after ``--cfg-options``. ``data_root``
-            reaches every data set and evaluator, unless another option sets theirs. Defaults to None.
+        options (dict | list[str], optional): Dotted name -> value, or the words after ``--cfg-options``. Three reach
+            all that follows from them, unless another option sets it: ``data_root`` every dataset and evaluator,
+            ``classes`` every dataset and the model, ``max_iters`` the schedule. So do the three of a file that inherits
+            a base. Defaults to None.
         work_dir (str, optional): Where the run writes. Defaults to the config's, or else
             ``work_dirs/NAME_OF_THE_CONFIG``.
 
@@ -49,15 +51,15 @@ def load_config(path: str, options: dict[str, Any] | list[str] | None = None, wo
 
     Raises:
         MissingFileError: If there is no such config file.
-        InputError: If ``data_root`` is given and the config has none, or one of ``options`` has no ``=``.
+        InputError: If one of the three cannot be used with this config, nothing reads an option, or one has no ``=``.
     """
     if not Path(path).is_file():
         raise MissingFileError(f'there is no config {path}: give a file such as those in configs/centermask/.')
     options = read_options(options) if isinstance(options, list) and options else dict(options or {})
     cfg = Config.fromfile(path)
-    if 'data_root' in options:
-        set_data_root(cfg, str(options.pop('data_root')))
-    cfg.merge_from_dict(options)
+    set_from_file(cfg, path)
+    cfg.merge_from_dict(set_from_options(cfg, options))
+    limit_intervals(cfg)
     if work_dir is not None:
         cfg.work_dir = work_dir
     elif cfg.get('work_dir') is None:

@@ -6,8 +6,8 @@ from pathlib import Path
 from mmengine.config import Config, ConfigDict
 from mmengine.dist import get_rank
 
+from ..datasets.config_datasets import leaves
 from ..errors import InputError
-from .dataset_check import leaves
 from .model_check import build_model
 
 __all__ = ['use_tta']
@@ -31,11 +31,11 @@ def use_tta(cfg: Config, recipe: str | Path) -> None:
         for name in missing:
             cfg[name] = default[name]
         if get_rank() == 0:
-            print(f'The config has no {" and no ".join(missing)}: taken from recipes/{Path(recipe).name}.', flush=True)
+            print(f'The config has no {" and no ".join(missing)}: taken from _base_/{Path(recipe).name}.', flush=True)
     if not any('TestTimeAug' in str(transform['type']) for transform in cfg.tta_pipeline):
         raise InputError(
             'tta_pipeline makes no views of an image: put the resizing, the flipping and the packing '
-            "into dict(type='TestTimeAug', transforms=[[...], [...], [...]]), as recipes/tta.py does."
+            "into dict(type='TestTimeAug', transforms=[[...], [...], [...]]), as _base_/tta.py does."
         )
     for dataset in leaves(cfg.test_dataloader.dataset):
         dataset['pipeline'] = copy.deepcopy(cfg.tta_pipeline)

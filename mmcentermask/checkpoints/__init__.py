@@ -1,6 +1,6 @@
-"""Published checkpoints: reading them safely and giving their parameters our names."""
+"""Published checkpoints: load -> detect -> rename -> verify, without ever running code from a file."""
 
 from .convert import Conversion, convert_checkpoint, convert_state_dict
-from .safe_load import load_safely
+from .load import load_safely, make_loading_safe, unwrap
 
-__all__ = ['Conversion', 'convert_checkpoint', 'convert_state_dict', 'load_safely']
+__all__ = ['Conversion', 'convert_checkpoint', 'convert_state_dict', 'load_safely', 'make_loading_safe', 'unwrap']

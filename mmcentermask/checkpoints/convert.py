@@ -1,9 +1,10 @@
 """Converts published checkpoints into ones that this package's configs load."""
 
 import hashlib
+import io
 import os
 import re
-import tempfile
+import stat
 from collections import Counter
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -13,13 +14,18 @@ import torch
 from mmdet.datasets import CocoDataset
 from torch import Tensor
 
-from ..errors import CheckpointError
+from ..atomic_write import atomic_write
+from ..errors import CheckpointError, OutputError
+from ..models.vovnet import VARIANTS
 from ..version import __version__
-from .kinds import FORMAT_VERSION, Plan, constant, fold_missing_eps, plan_for
-from .safe_load import load_safely
-from .source import unwrap
+from .detect import LAST_LAYERS, Kind, Target, find_target, require_kind
+from .load import FORMAT_VERSION, load_safely, unwrap
+from .rename import TIMM, TIMM_DEPTHWISE, rename
+
+__all__ = ['Conversion', 'convert_checkpoint', 'convert_state_dict']
 
 _NAMED = 3  # parameters to name in a message
+_EPS = 1e-5  # of our batch norms
 _CONSTANTS = re.compile(r'pixel_(mean|std)$|anchor_generator\.')
 _CLASSIFIER = re.compile(r'(.*\.)?(classifier|fc|head|linear|logits)\b.*\.(weight|bias)')
 
@@ -42,9 +48,9 @@ class Conversion(NamedTuple):
         """Return what a user wants to know, a fact a line."""
         lines = [f'recognized: {self.kind}', f'mapped: {self.mapped} parameters']
         lines += [f'added: {n} {why}' for why, n in Counter(self.added.values()).items()]
-        for why, n in Counter(self.left_out.values()).items():
+        for why in dict.fromkeys(self.left_out.values()):
             names = [name for name, reason in self.left_out.items() if reason == why]
-            lines.append(f'left out: {", ".join(names[:_NAMED])}{", ..." if n > _NAMED else ""} ({why})')
+            lines.append(f'left out: {_listed(names)} ({why})')
         if self.config:
             lines.append(f'fits: configs/centermask/{self.config}.py')
         else:
@@ -53,6 +59,10 @@ class Conversion(NamedTuple):
                 'model.backbone.init_cfg.type=Pretrained model.backbone.init_cfg.checkpoint=DST'
             )
         return '\n'.join(lines + [f'note: {note}' for note in self.notes])
+
+
+def _listed(names: list[str]) -> str:
+    return ', '.join(names[:_NAMED]) + ', ...' * (len(names) > _NAMED)
 
 
 def convert_state_dict(tensors: dict[str, Tensor]) -> Conversion:
@@ -66,75 +76,129 @@ def convert_state_dict(tensors: dict[str, Tensor]) -> Conversion:
 
     Raises:
         CheckpointError: If it is of no known kind, or a parameter is missing, unknown or of another shape.
+
+    >>> convert_state_dict(torch.load('vovnet39_ese_detectron2.pth')).arch  # doctest: +SKIP
+    'V-39'
     """
-    plan = plan_for(tensors)
-    state, added, problems = {}, {}, {'missing': [], 'misshapen': []}
-    for name, shape in plan.shapes.items():
-        official = plan.official[name]
-        value = tensors.get(official)
-        if value is None:
-            value = constant(plan, name)
+    kind, prefix = require_kind(tensors)
+    names = [name for name in tensors if name.startswith(prefix)]
+    official, problems = {}, {'missing': [], 'misshapen': [], 'unknown': []}
+    for name, ours in rename((name.removeprefix(prefix) for name in names), kind.table).items():
+        if official.setdefault(ours, prefix + name) != prefix + name:
+            problems['unknown'].append(prefix + name)  # another has its place
+    target = find_target(kind, {ours: tuple(tensors[name].shape) for ours, name in official.items()})
+    official = {ours: name for ours, name in official.items() if ours in target.shapes}
+    background = LAST_LAYERS if kind.family == 'centermask-v1' else ()
+    state, added = {}, {}
+    for ours, shape in target.shapes.items():
+        if ours not in official:
+            value, why = _constant(kind, target, ours)
             if value is None:
-                problems['missing'].append(f'{official} (ours: {name})')
+                problems['missing'].append(ours)
             else:
-                state[name] = value
-                tracked = name.endswith('num_batches_tracked')
-                added[name] = 'counters of frozen norms, 0' if tracked else 'parameters of eSE that change nothing'
+                state[ours], added[ours] = value, why
             continue
-        rows = (shape[0] + 1, *shape[1:]) if name in plan.background else shape
+        value, drop = tensors[official[ours]], ours.startswith(background)
+        rows = (shape[0] + 1, *shape[1:]) if drop else shape
         if tuple(value.shape) != rows and not (rows == () and value.numel() == 1):
-            problems['misshapen'].append(f'{official} is {tuple(value.shape)}, not {rows}')
+            problems['misshapen'].append(f'{official[ours]} is {tuple(value.shape)}, not {rows}')
             continue
-        # a copy, since a slice would bring the whole storage into the file
-        state[name] = value[1:].clone() if name in plan.background else value.reshape(shape)
-    left_out, problems['unknown'] = _left_over(tensors, plan)
-    _raise_on(problems, plan)
-    if plan.config and plan.config.startswith('centermask-v1'):
-        fold_missing_eps(state)
-    mapped = len(state) - len(added)
+        # a copy without the background's row, since a slice would bring the whole storage into the file
+        state[ours] = value[1:].clone() if drop else value.reshape(shape)
+    left_out = _left_over(set(tensors) - set(official.values()), tensors, target, problems)
+    if any(problems.values()):
+        told = '; '.join(f'{len(names)} {what}: {_listed(names)}' for what, names in problems.items() if names)
+        raise CheckpointError(
+            f'it looks like {kind.name}, but of the {len(target.shapes)} parameters of {target} not all fit; '
+            f'{told}. Give the complete checkpoint of a published model.'
+        )
+    if kind.family == 'centermask-v1':
+        _fold_missing_eps(state)
     return Conversion(
-        plan.kind,
-        state,
-        dict(plan.official),
-        mapped,
-        added,
-        left_out,
-        plan.config,
-        plan.arch,
-        plan.num_classes,
-        list(plan.notes),
+        kind=kind.name if target.config else f'{kind.name}, {target.arch}',
+        state_dict=state,
+        official=official,
+        mapped=len(state) - len(added),
+        added=added,
+        left_out=left_out,
+        config=target.config,
+        arch=target.arch,
+        num_classes=target.num_classes,
+        notes=_notes(kind, target, added),
     )
 
 
-def _left_over(tensors: dict[str, Tensor], plan: Plan) -> tuple:
+def _constant(kind: Kind, target: Target, name: str) -> tuple[Tensor | None, str]:
+    """Return the value of a parameter that a checkpoint need not have, or None, and why it need not."""
+    if name.endswith('num_batches_tracked'):
+        return torch.zeros((), dtype=torch.long), 'counters of frozen norms, 0'
+    module = re.fullmatch(r'stage(\d)\.(\d+)\.attention\.fc\.(weight|bias)', name)
+    timm = module and kind.table in (TIMM, TIMM_DEPTHWISE)
+    if timm and int(module[2]) + 1 < VARIANTS[target.arch].num_modules[int(module[1]) - 2]:
+        # timm has eSE in a stage's last module only; hardsigmoid(0 * x + 3) is exactly 1
+        value = 0.0 if module[3] == 'weight' else 3.0
+        return torch.full(target.shapes[name], value), 'parameters of eSE that change nothing'
+    return None, ''
+
+
+def _left_over(names: set[str], tensors: dict[str, Tensor], target: Target, problems: dict[str, list[str]]) -> dict:
     """Sort what the model has no place for into what may be left out, with the reason, and the unknown."""
-    used, left_out, unknown = set(plan.official.values()), {}, []
+    left_out = {}
     for name in tensors:
-        if name in used:
+        if name not in names or name in problems['unknown']:
             continue
         if _CONSTANTS.search(name):
             left_out[name] = 'a constant that the config holds'
         elif name.endswith('num_batches_tracked'):
             left_out[name] = 'a counter that nothing reads'
-        elif plan.arch and _CLASSIFIER.fullmatch(name):
+        elif target.arch and _CLASSIFIER.fullmatch(name):
             left_out[name] = 'the classifier'
         else:
-            unknown.append(name)
-    return left_out, unknown
+            problems['unknown'].append(name)
+    return left_out
 
 
-def _raise_on(problems: dict[str, list[str]], plan: Plan) -> None:
-    parts = [
-        f'{len(names)} {what}: {", ".join(names[:_NAMED])}{", ..." if len(names) > _NAMED else ""}'
-        for what, names in problems.items()
-        if names
-    ]
-    if parts:
-        model = plan.config or f'VoVNet {plan.arch}'
-        raise CheckpointError(
-            f'it looks like {plan.kind}, but of the {len(plan.shapes)} parameters of {model} not all fit; '
-            f'{"; ".join(parts)}. Give the complete checkpoint of a published model.'
+def _fold_missing_eps(state: dict[str, Tensor]) -> None:
+    """Let batch norms with an eps answer as CenterMaskV1's, which have none: scale = weight / sqrt(variance).
+
+    Each weight is multiplied by sqrt((variance + eps) / variance). Only the backbone has batch norms.
+
+    Args:
+        state (dict): Our name -> parameter, changed in place.
+
+    Raises:
+        CheckpointError: If a variance is not positive, where the original's own answer is not finite.
+    """
+    for norm in [name.removesuffix('.running_var') for name in state if name.endswith('.running_var')]:
+        weight, variance = state[f'{norm}.weight'], state[f'{norm}.running_var'].double()
+        folded = (weight.double() * ((variance + _EPS) / variance).sqrt()).to(weight.dtype)
+        if not folded.is_meta and not folded.isfinite().all():
+            raise CheckpointError(
+                f'the batch norm {norm} has variances that are not positive, which the original divides by: '
+                'give the checkpoint of a model that works there.'
+            )
+        state[f'{norm}.weight'] = folded
+
+
+def _notes(kind: Kind, target: Target, added: dict[str, str]) -> list[str]:
+    notes = []
+    if target.num_classes not in (None, len(CocoDataset.METAINFO['classes'])):
+        notes.append(
+            f'It has {target.num_classes} classes: set model.num_classes={target.num_classes}, and give '
+            'your dataset in the config; which class is which, the checkpoint does not say.'
         )
+    if kind.table in (TIMM, TIMM_DEPTHWISE):
+        notes.append(
+            "timm's weights were trained on RGB images: set model.data_preprocessor.bgr_to_rgb=True "
+            'model.data_preprocessor.mean=[123.675,116.28,103.53] model.data_preprocessor.std=[58.395,57.12,57.375] '
+            '(where its model card gives mean and std 0.5: mean and std [127.5,127.5,127.5]).'
+        )
+        if modules := sum(name.endswith('attention.fc.weight') for name in added):
+            notes.append(
+                f'timm has eSE only in the last module of a stage; in the other {modules} modules it is set to '
+                'multiply by exactly 1 (weight 0, bias 3).'
+            )
+    return notes
 
 
 def convert_checkpoint(src: str | Path, dst: str | Path | None = None) -> Conversion:
@@ -151,8 +215,10 @@ def convert_checkpoint(src: str | Path, dst: str | Path | None = None) -> Conver
 
     Raises:
         MissingFileError: If there is no ``src``.
-        CheckpointError: If ``src`` cannot be read, wants to run code, or does not fit, or ``dst`` cannot be
-            written.
+        CheckpointError: If ``src`` cannot be read, wants to run code, or does not fit.
+        OutputError: If ``dst`` cannot be written.
+
+    >>> print(convert_checkpoint('centermask2-V-39-eSE-FPN-ms-3x.pth', 'converted.pth').report())  # doctest: +SKIP
     """
     src = Path(os.path.expanduser(src))
     if dst is not None:
@@ -169,10 +235,8 @@ def convert_checkpoint(src: str | Path, dst: str | Path | None = None) -> Conver
 
 
 def _meta(conversion: Conversion, src: Path) -> dict[str, Any]:
-    digest = hashlib.sha256()
     with open(src, 'rb') as file:
-        while block := file.read(1 << 22):
-            digest.update(block)
+        digest = hashlib.file_digest(file, 'sha256') if hasattr(hashlib, 'file_digest') else hashlib.sha256(file.read())
     meta = dict(
         source_file=src.name,
         source_sha256=digest.hexdigest(),
@@ -191,36 +255,23 @@ def _meta(conversion: Conversion, src: Path) -> dict[str, Any]:
 
 
 def _check_target(src: Path, dst: Path) -> None:
+    """Refuse what cannot or must not be written: to replace a device such as /dev/null by a file harms the machine."""
+    try:
+        mode = os.stat(dst).st_mode
+    except ValueError as error:  # a name that no file can have
+        raise OutputError(f'{dst} cannot be written ({error}): choose another place.') from error
+    except OSError:
+        mode = None
     if not os.path.isdir(dst.parent):
-        raise CheckpointError(f'{dst} cannot be written, there is no folder {dst.parent}: make it first.')
-    if os.path.exists(dst):
-        # to replace a device such as /dev/null by a file would harm the machine
-        what = 'a folder' if dst.is_dir() else '' if dst.is_file() else 'no ordinary file'
-        if os.path.exists(src) and dst.samefile(src):
-            what = what or 'SRC'
-        if what:
-            raise CheckpointError(f'{dst} cannot be written, it is {what}: name a new file.')
+        raise OutputError(f'{dst} cannot be written, there is no folder {dst.parent}: make it first.')
+    if mode is not None:
+        what = 'a folder' if stat.S_ISDIR(mode) else '' if stat.S_ISREG(mode) else 'no ordinary file'
+        if what or (os.path.exists(src) and dst.samefile(src)):
+            raise OutputError(f'{dst} cannot be written, it is {what or "SRC"}: name a new file.')
 
 
 def _write(checkpoint: dict[str, Any], dst: Path) -> None:
-    """Write beside ``dst`` and rename, so that a broken run leaves no half of a file."""
-    try:
-        handle, name = tempfile.mkstemp(prefix=f'.{dst.name}.', dir=dst.parent)
-    except (OSError, ValueError) as error:  # a name that no file can have
-        reason = getattr(error, 'strerror', None) or error
-        raise CheckpointError(f'{dst} cannot be written ({reason}): choose another place.') from error
-    try:
-        with os.fdopen(handle, 'wb') as file:
-            torch.save(checkpoint, file)
-        os.chmod(name, 0o666 & ~_umask())
-        os.replace(name, dst)
-    except OSError as error:
-        raise CheckpointError(f'{dst} cannot be written ({error.strerror}): choose another place.') from error
-    finally:
-        Path(name).unlink(missing_ok=True)
-
-
-def _umask() -> int:
-    mask = os.umask(0)
-    os.umask(mask)
-    return mask
+    content = io.BytesIO()  # torch.save itself ends in a RuntimeError on a full disk
+    torch.save(checkpoint, content)
+    with atomic_write(dst) as file:
+        file.write(content.getbuffer())

@@ -1,13 +1,16 @@
 """Reading images and annotations, and a drawn data set to try training on."""
 
+from .coco import CocoInstanceDataset
 from .legacy_transforms import FilterLegacyBoxes, LegacyRandomFlip, LegacyResize
 from .load_annotations import LoadInstanceAnnotations
 from .load_image import LoadTrainingImage
+from .loading_pipeline import show_loaders_to_mmdet
 from .shapes import CLASSES, DEFAULT, HARD, PALETTE, Difficulty, Instance, draw
 from .shapes_coco import decode, make_shapes, segmentation
 
 __all__ = [
     'CLASSES',
+    'CocoInstanceDataset',
     'DEFAULT',
     'FilterLegacyBoxes',
     'HARD',
@@ -23,3 +26,5 @@ __all__ = [
     'make_shapes',
     'segmentation',
 ]
+
+show_loaders_to_mmdet()

@@ -8,7 +8,7 @@ from ..atomic_write import atomic_write
 
 __all__ = ['AtomicBackend']
 
-_HINT = 'make room there or mend that, and go on with --resume; the files that were there before are intact'
+_HINT = 'make room or set permissions there, and go on with --resume; earlier files are intact'
 
 
 @register_backend('atomic')

@@ -1,12 +1,15 @@
-"""LVISInstanceMetric and CityscapesInstanceMetric: mmdet's metrics, with any NumPy."""
+"""mmdet's metrics: of LVIS and Cityscapes with any NumPy, of COCO with any encoding and order of classes."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
 from unittest import mock
 
 import numpy as np
-from mmdet.evaluation import CityScapesMetric, LVISMetric
+from mmdet.evaluation import CityScapesMetric, CocoMetric, LVISMetric
 from mmdet.registry import METRICS
+from mmengine.fileio import get_local_path
+
+from ..datasets.coco import CocoReader
 
 
 @contextmanager
@@ -46,3 +49,20 @@ class CityscapesInstanceMetric(CityScapesMetric):
         """Evaluate what ``process`` collected; return AP and AP at an IoU of 0.5."""
         with names_of_old_numpy():
             return super().compute_metrics(results)
+
+
+@METRICS.register_module()
+class CocoInstanceMetric(CocoMetric):
+    """CocoMetric that reads files as CocoInstanceDataset does, with labels in the order of the classes.
+
+    Args: As CocoMetric.
+
+    >>> dict(type='CocoInstanceMetric', ann_file='val.json', metric=['bbox', 'segm'])['type']
+    'CocoInstanceMetric'
+    """
+
+    def __init__(self, ann_file: str | None = None, **kwargs) -> None:
+        super().__init__(**kwargs)
+        if ann_file is not None:
+            with get_local_path(ann_file, backend_args=self.backend_args) as path:
+                self._coco_api = CocoReader(path)

@@ -13,15 +13,12 @@ class EffectiveSE(nn.Module):
 
     Args:
         channels (int): Channels of the input and the output.
-        inplace (bool): Write the result over the input, which cannot be trained. Defaults to False.
     """
 
-    def __init__(self, channels: int, inplace: bool = False) -> None:
+    def __init__(self, channels: int) -> None:
         super().__init__()
-        self.inplace = inplace
         self.fc = nn.Conv2d(channels, channels, 1)
 
     def forward(self, x: Tensor) -> Tensor:
         """Weigh the channels of ``x``, of shape (N, C, H, W); the shape stays."""
-        weights = F.hardsigmoid(self.fc(x.mean(dim=(2, 3), keepdim=True)))
-        return x.mul_(weights) if self.inplace else x * weights
+        return x * F.hardsigmoid(self.fc(x.mean(dim=(2, 3), keepdim=True)))

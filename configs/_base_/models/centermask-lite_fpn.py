@@ -1,12 +1,4 @@
-# CenterMask-Lite: 128 channels and half the convolutions in every head
-_base_ = './centermask_fpn.py'
+# CenterMask-Lite
+_base_ = ['./centermask_fpn.py', './lite.py']
 
-model = dict(
-    neck=dict(out_channels=128),
-    bbox_head=dict(in_channels=128, feat_channels=128, stacked_convs=2),
-    roi_head=dict(
-        mask_roi_extractor=dict(out_channels=128),
-        mask_head=dict(num_convs=2, in_channels=128, conv_out_channels=128),
-        mask_iou_head=dict(num_convs=2, in_channels=128, conv_out_channels=128),
-    ),
-)
+model = _base_.pop('lite')

@@ -1,4 +1,5 @@
-# CenterMaskV1 (2019): boxes count their last pixel, distances are exp(x) in pixels, scores have no square root
+# CenterMaskV1 (2019): legacy box offset, distances are exp(x) in pixels, scores without square root. Masks are pasted
+# as by the original; --cfg-options model.roi_head.mask_head.type=SAGMaskHead pastes into the exact box, better.
 _base_ = './centermask_fpn.py'
 
 model = dict(

@@ -1,0 +1,193 @@
+"""Ablations: training runs under equal conditions, each finished once, and their comparison."""
+
+import copy
+import json
+import os
+import statistics
+import subprocess
+import sys
+from pathlib import Path
+from typing import NamedTuple
+
+from mmengine.config import Config
+
+import mmcentermask
+from mmcentermask.atomic_write import atomic_write
+from mmcentermask.errors import InputError, MissingFileError
+from mmcentermask.visualization import png_of, read_run_log
+
+from .report import csv_table, markdown_table, new_figure, write_report
+
+__all__ = ['AblationResult', 'compare', 'set_iterations', 'train_once', 'write_comparison']
+
+METRICS = ('AP', 'APs', 'APm', 'APl')
+
+
+class AblationResult(NamedTuple):
+    """One config of an ablation.
+
+    Attributes:
+        name: Name of the config.
+        scores: A dict a seed, with AP values, 0..1, by ``'segm AP'`` and the like; -1 where nothing could be scored.
+        parameters: Number of parameters.
+        macs: Multiply-adds of the network on one image.
+        seconds: Of the network on one image.
+    """
+
+    name: str
+    scores: list[dict]
+    parameters: int
+    macs: int
+    seconds: float
+
+    def values(self, metric: str) -> list[float]:
+        """Mask AP of each seed, in points (0..100), where it could be scored."""
+        values = [score.get(f'segm {metric}', -1) for score in self.scores]
+        return [100 * value for value in values if value >= 0]
+
+
+def set_iterations(cfg: Config, iterations: int) -> None:
+    """Change the length of a run, in place, and its schedule in proportion; evaluate once, at the end.
+
+    Raises:
+        InputError: If the config counts in epochs.
+    """
+    if 'max_iters' not in cfg.train_cfg:
+        raise InputError('the config counts in epochs, and an ablation in iterations: use an IterBasedTrainLoop.')
+    factor = iterations / cfg.train_cfg.max_iters
+    schedulers = cfg.get('param_scheduler') or []
+    for scheduler in schedulers:
+        for key in ('begin', 'end', 'T_max'):
+            if scheduler.get(key) is not None:
+                scheduler[key] = round(scheduler[key] * factor)
+        if 'milestones' in scheduler:
+            scheduler.milestones = [round(step * factor) for step in scheduler.milestones]
+    # of few iterations nothing may be left for a warm-up
+    cfg.param_scheduler = [s for s in schedulers if s.get('end') is None or s['end'] > s.get('begin', 0)]
+    cfg.train_cfg.max_iters = cfg.train_cfg.val_interval = iterations
+    cfg.default_hooks.checkpoint.interval = max(1, iterations // 4)
+    cfg.default_hooks.checkpoint.by_epoch = False
+    logger = cfg.default_hooks.logger
+    logger.interval = min(logger.get('interval', 10), iterations)  # at least one line, by which the log is read
+
+
+def train_once(
+    cfg: Config, folder: str | os.PathLike, seed: int, iterations: int | None, processes: int, train_tool: Path
+) -> dict:
+    """Train and evaluate, unless the folder holds the result already; resume what was stopped.
+
+    Args:
+        cfg (Config): The whole config; not changed.
+        folder (str): For this run alone. It gets ``config.py`` first, the run's work dir, and ``result.json`` last.
+        seed (int): Of the run.
+        iterations (int, optional): Length of the run; the config's by default.
+        processes (int): Processes on this machine, with one thread each where there is more than one.
+        train_tool (Path): ``tools/train.py``.
+
+    Returns:
+        dict: AP values, 0..1, by ``'segm AP'``, ``'bbox APs'`` and the like; -1 where nothing could be scored.
+
+    Raises:
+        InputError: If the folder holds a run with other settings, or the run fails.
+    """
+    cfg, folder = copy.deepcopy(cfg), Path(folder)
+    run_dir = folder / 'run'  # the Runner writes its own config.py into it
+    settings, result = folder / 'config.py', folder / 'result.json'
+    set_iterations(cfg, iterations or cfg.train_cfg.max_iters)
+    cfg.randomness = dict(seed=seed)
+    cfg.work_dir = str(run_dir)
+    if settings.is_file() and settings.read_text() != cfg.pretty_text:
+        raise InputError(f'{folder} holds a run with other settings: remove it, or choose another --work-dir.')
+    with atomic_write(settings, hint='name another folder with --work-dir') as file:
+        file.write(cfg.pretty_text.encode())
+    if not result.is_file():
+        _train(train_tool, settings, run_dir, processes)
+        last = read_run_log(run_dir).val[-1:]
+        if not last or last[0]['iteration'] < cfg.train_cfg.max_iters:
+            raise InputError(f'the run in {folder} ended without an evaluation: look into its log.')
+        scores = {' '.join(key): value for key, value in last[0].items() if isinstance(key, tuple)}
+        with atomic_write(result) as file:
+            file.write(json.dumps(scores, indent=1).encode())
+    return json.loads(result.read_text())
+
+
+def _train(train_tool: Path, config: Path, run_dir: Path, processes: int) -> None:
+    if not train_tool.is_file():
+        raise MissingFileError(f'there is no {train_tool}: run ablate.py from the tools/ folder that it came in.')
+    command = [str(train_tool), str(config), '--work-dir', str(run_dir), '--resume']
+    package = Path(mmcentermask.__file__).parents[1]  # the package of this process, installed or not
+    env = dict(os.environ, PYTHONPATH=os.pathsep.join([str(package), os.environ.get('PYTHONPATH', '')]))
+    if processes > 1:
+        start = ['-m', 'torch.distributed.run', '--standalone', f'--nproc-per-node={processes}']
+        command = [*start, *command, '--launcher', 'pytorch']
+        env['OMP_NUM_THREADS'] = '1'
+    if subprocess.run([sys.executable, *command], env=env).returncode:
+        raise InputError(f'the run in {run_dir} failed, as its output above says; run the command again to go on.')
+
+
+def _difference(result: AblationResult, first: AblationResult, metric: str) -> str:
+    """The difference to the first config, 'none' where it is not above the spread of the seeds."""
+    ours, theirs = result.values(metric), first.values(metric)
+    if result is first or min(len(result.scores), len(first.scores)) < 2 or not ours or not theirs:
+        return ''
+    difference = statistics.mean(ours) - statistics.mean(theirs)
+    spread = max(max(values) - min(values) for values in (ours, theirs))
+    return 'none' if abs(difference) <= spread else f'{difference:+.1f}'
+
+
+def compare(results: list[AblationResult]) -> str:
+    """Return the table as Markdown.
+
+    AP is the mean over seeds, with the least and the largest in brackets. A difference to the first row that is not
+    above the larger spread (largest minus least) of the two is called none; one seed has no spread, and no difference.
+    """
+    head = ['config', *[f'mask {m}' for m in METRICS], 'AP against the first', 'APs against the first']
+    rows = []
+    for result in results:
+        cells = [result.name]
+        for metric in METRICS:
+            values = result.values(metric)
+            several = f' ({min(values):.1f} to {max(values):.1f})' if len(values) > 1 else ''
+            cells.append(f'{statistics.mean(values):.1f}{several}' if values else '')
+        cells += [_difference(result, results[0], metric) for metric in ('AP', 'APs')]
+        rows.append([*cells, f'{result.parameters:,}', f'{result.macs / 1e9:.2f}', f'{1000 * result.seconds:.1f}'])
+    return markdown_table([*head, 'parameters', 'GMACs', 'ms'], rows)
+
+
+def write_comparison(folder: str | os.PathLike, results: list[AblationResult], text: str) -> None:
+    """Write ``table.md``, with ``text`` below the table, ``results.csv`` and ``plot.png``.
+
+    Raises:
+        OutputError: If they cannot be written.
+    """
+    names = sorted({name for result in results for score in result.scores for name in score})
+    rows = [
+        [result.name, run, *[score.get(name) for name in names], *result[2:4], f'{result.seconds:.6f}']
+        for result in results
+        for run, score in enumerate(result.scores)
+    ]
+    files = {
+        'table.md': f'{compare(results)}\n\n{text}\n\n![Mask AP, a dot a seed](plot.png)\n'.encode(),
+        'results.csv': csv_table(['config', 'run', *names, 'parameters', 'multiply-adds', 'seconds'], rows),
+        'plot.png': _plot(results),
+    }
+    write_report(folder, files, '--work-dir')
+
+
+def _plot(results: list[AblationResult]) -> bytes:
+    """Draw mask AP and mask AP of small objects: a dot a seed, a line at the mean."""
+    figure = new_figure(1.2 + 0.4 * len(results))
+    for axes, metric in zip(figure.subplots(1, 2, sharey=True), ('AP', 'APs')):
+        for place, result in enumerate(results):
+            values, color = result.values(metric), 'tab:gray' if place == 0 else 'tab:red'
+            if values:
+                mean = statistics.mean(values)
+                axes.plot(values, [place] * len(values), 'o', color=color, alpha=0.8)
+                axes.plot([mean, mean], [place - 0.3, place + 0.3], color=color, linewidth=2)
+                if place == 0:
+                    axes.axvline(mean, color=color, linewidth=0.8, linestyle='--')
+        axes.set_title(f'mask {metric} in points, a dot a seed')
+        axes.set_yticks(range(len(results)), [result.name for result in results])
+        axes.grid(axis='x', alpha=0.3)
+    axes.invert_yaxis()
+    return png_of(figure, dpi=120)

@@ -1,0 +1,79 @@
+"""What the benchmark times: a detector on an image from memory, or a training step."""
+
+import copy
+from collections.abc import Callable
+
+import torch
+from mmdet.structures.mask import encode_mask_results
+from mmengine.optim import OptimWrapper
+from torch import Tensor, nn
+
+from .timing import StageTimer
+
+__all__ = ['InferenceRun', 'TrainingRun', 'encode_masks']
+
+
+def encode_masks(masks: Tensor | list[dict] | None) -> list[dict] | None:
+    """Encode masks, (N, H, W), as RLE; what is RLE already, or None, stays."""
+    return encode_mask_results(masks.cpu().numpy()) if isinstance(masks, Tensor) else masks
+
+
+class InferenceRun:
+    """Takes a batch from an image in memory to RLE masks.
+
+    Args:
+        model (nn.Module): A detector of mmdet in evaluation mode.
+        prepare (Callable): Makes what ``test_step`` takes, from nothing: the test pipeline on the image.
+        draw (Callable, optional): Draws a sample with predictions; timed as a stage of its own. Defaults to None.
+    """
+
+    def __init__(self, model: nn.Module, prepare: Callable[[], dict], draw: Callable | None = None) -> None:
+        self.model = model
+        self.prepare = prepare
+        self.draw = draw
+        self.boxes: int | None = None  # found in the first image of the last run
+        self.timer = StageTimer(model)
+
+    def __call__(self) -> dict[str, float]:
+        """Run once; return the seconds of each stage."""
+        timer = self.timer
+        with torch.inference_mode(), timer.running():
+            with timer.stage('pre-processing'):
+                data = self.prepare()
+            before = sum(timer.seconds.values())
+            began = timer.now()
+            samples = self.model.test_step(data)
+            spent = timer.now() - began
+            timer.seconds['other'] = max(0.0, spent - (sum(timer.seconds.values()) - before))
+            with timer.stage('encoding'):
+                for sample in samples:
+                    encode_masks(sample.pred_instances.get('masks'))
+            if self.draw is not None:
+                with timer.stage('drawing'):
+                    for sample in samples:
+                        self.draw(sample)
+            self.boxes = len(samples[0].pred_instances)
+            return dict(timer.seconds)
+
+
+class TrainingRun:
+    """Takes training steps on one batch in memory, with SGD at a learning rate of 0, so that all steps are alike.
+
+    Args:
+        model (nn.Module): A detector of mmdet; set to training mode.
+        data (dict): As ``train_step`` takes it.
+    """
+
+    def __init__(self, model: nn.Module, data: dict) -> None:
+        self.model = model.train()
+        self.data = data
+        parameters = [p for p in model.parameters() if p.requires_grad]
+        self.optimizer = OptimWrapper(torch.optim.SGD(parameters, lr=0.0, momentum=0.9))
+        self.timer = StageTimer(model)
+
+    def __call__(self) -> dict[str, float]:
+        """Take one step; return its seconds."""
+        data = dict(inputs=list(self.data['inputs']), data_samples=copy.deepcopy(self.data['data_samples']))
+        began = self.timer.now()
+        self.model.train_step(data, self.optimizer)
+        return {'step': self.timer.now() - began}

@@ -1,0 +1,187 @@
+"""Settings from which others follow: the data folder, the classes, the length of a run.
+
+A config file is read before ``--cfg-options`` are merged, and a base before the file that inherits it. So what a file
+computes from ``max_iters``, say, does not follow an override: these functions change all of it.
+"""
+
+import ast
+import difflib
+import inspect
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import Any
+
+from mmengine import list_from_file
+from mmengine.config import Config
+from mmengine.runner import Runner
+
+from ..datasets.config_datasets import leaves
+from ..errors import InputError
+from .data_root import set_data_root
+
+__all__ = ['check_option_names', 'limit_intervals', 'set_classes', 'set_from_file', 'set_from_options', 'set_max_iters']
+
+SETTINGS = ('data_root', 'classes', 'max_iters')
+_LOADERS = ('train_dataloader', 'val_dataloader', 'test_dataloader')
+# what mmengine, mmdet and this package read of a config beside the arguments of the Runner
+_READ = (
+    *('custom_imports', 'runner_type', 'model_wrapper_cfg', 'find_unused_parameters', 'sync_bn', 'compile'),
+    *('activation_checkpointing', 'efficient_conv_bn_eval', 'tta_model', 'tta_pipeline'),
+)
+
+
+def set_from_options(cfg: Config, options: dict[str, Any]) -> dict[str, Any]:
+    """Apply ``data_root``, ``classes`` and ``max_iters`` of ``--cfg-options``.
+
+    Args:
+        cfg (Config): The config, changed in place.
+        options (dict): Dotted name -> value.
+
+    Returns:
+        dict: The other options, which may override parts of what these set.
+
+    Raises:
+        InputError: If a value cannot be used, or an option is read by nothing.
+    """
+    check_option_names(cfg, options)
+    if 'data_root' in options:
+        set_data_root(cfg, str(options['data_root']))
+    if 'classes' in options:
+        set_classes(cfg, options['classes'])
+    if 'max_iters' in options:
+        set_max_iters(cfg, options['max_iters'])
+    return {name: value for name, value in options.items() if name not in SETTINGS}
+
+
+def set_from_file(cfg: Config, path: str) -> None:
+    """Let what a base computed follow ``data_root``, ``classes`` and ``max_iters`` of the file that inherits it.
+
+    A file that sets loaders or ``train_cfg`` itself is taken at its word.
+
+    Args:
+        cfg (Config): The whole config, changed in place.
+        path (str): Its file.
+
+    Raises:
+        InputError: If a value cannot be used.
+    """
+    if not path.endswith('.py'):
+        return
+    body = ast.parse(Path(path).read_text(encoding='utf-8')).body
+    own = {name.id for line in body if isinstance(line, ast.Assign) for name in line.targets if hasattr(name, 'id')}
+    if '_base_' not in own:
+        return
+    if not own.intersection(_LOADERS):
+        old = next(leaves(cfg.train_dataloader.dataset)).get('data_root') if cfg.get('train_dataloader') else None
+        if 'data_root' in own and old and old != cfg.data_root:
+            new, cfg.data_root = cfg.data_root, old
+            set_data_root(cfg, new)
+        if 'classes' in own:
+            set_classes(cfg, cfg.classes)
+    if 'max_iters' in own and 'train_cfg' not in own:
+        set_max_iters(cfg, cfg.max_iters)
+
+
+def check_option_names(cfg: Config, names: Iterable[str]) -> None:
+    """Check that something reads what ``--cfg-options`` set.
+
+    Args:
+        cfg (Config): The whole config.
+        names (iterable of str): Dotted names.
+
+    Raises:
+        InputError: If a first part is neither read by the Runner nor one of ours. It tells the nearest name.
+    """
+    read = {*SETTINGS, *_READ, *inspect.signature(Runner.__init__).parameters} - {'self', 'cfg'}
+    for name in () if 'runner_type' in cfg else dict.fromkeys(name.split('.')[0] for name in names):
+        if name in read:
+            continue
+        inner = [f'{section}.{name}' for section, value in cfg.items() if isinstance(value, dict) and name in value]
+        if name in cfg and not inner:
+            raise InputError(
+                f'--cfg-options {name}: it was used while the config file was read, and nothing reads it now: '
+                'override what was made of it, such as train_dataloader.dataset.'
+            )
+        nearest = inner or difflib.get_close_matches(name, sorted(read), n=1)
+        if nearest:
+            raise InputError(f'--cfg-options {name}: nothing reads this name; did you mean {nearest[0]}?')
+        raise InputError(
+            f'--cfg-options {name}: nothing reads this name; it takes names of the config, as model.num_classes.'
+        )
+
+
+def set_classes(cfg: Config, classes: str | Sequence[str]) -> None:
+    """Set the classes of every dataset, and their number in the model.
+
+    Args:
+        cfg (Config): The config, changed in place.
+        classes (str or sequence of str): Names as in the annotation files, one name, or a text file with one a line.
+
+    Raises:
+        InputError: If there is no class, or the model is not a CenterMask, whose ``num_classes`` reaches every head.
+    """
+    if isinstance(classes, str):
+        classes = list_from_file(classes) if Path(classes).is_file() else [classes]
+    classes = tuple(map(str, classes))
+    if not classes:
+        raise InputError('classes names no class: give the names of the annotation file, such as classes="[cat,dog]".')
+    if 'num_classes' not in cfg.model:
+        raise InputError(
+            f'classes cannot be set for {cfg.model.type}: set metainfo of the datasets, and num_classes of each head.'
+        )
+    for loader in _LOADERS:
+        for dataset in leaves(cfg[loader].dataset) if cfg.get(loader) else ():
+            metainfo = dict(dataset.get('metainfo') or {}, classes=classes)
+            if len(metainfo.get('palette') or classes) != len(classes):
+                del metainfo['palette']
+            dataset['metainfo'] = metainfo
+    cfg.classes = classes
+    cfg.model.num_classes = len(classes)
+
+
+def set_max_iters(cfg: Config, max_iters: int) -> None:
+    """Change the length of a run, and its schedule in proportion.
+
+    Args:
+        cfg (Config): Config with an IterBasedTrainLoop, changed in place.
+        max_iters (int): Iterations.
+
+    Raises:
+        InputError: If it is no number of iterations, or the config counts in epochs.
+    """
+    if not isinstance(max_iters, int) or max_iters < 1:
+        raise InputError(f'max_iters is {max_iters!r}: give a whole number of iterations, 1 or more.')
+    if 'max_iters' not in (cfg.get('train_cfg') or {}):
+        raise InputError('max_iters cannot be set, as the config counts in epochs: set train_cfg.max_epochs.')
+    factor = max_iters / cfg.train_cfg.max_iters
+    schedulers = cfg.get('param_scheduler') or []
+    for scheduler in [schedulers] if isinstance(schedulers, dict) else schedulers:
+        for key in ('begin', 'end', 'T_max'):
+            if scheduler.get(key) is not None:
+                scheduler[key] = round(scheduler[key] * factor)
+        if 'milestones' in scheduler:
+            scheduler['milestones'] = [round(step * factor) for step in scheduler['milestones']]
+    if isinstance(schedulers, list):  # of few iterations none may be left for a warm-up
+        ends = [max_iters if s.get('end') is None else s['end'] for s in schedulers]
+        cfg.param_scheduler = [s for s, end in zip(schedulers, ends) if s.get('begin', 0) < end]
+    cfg.train_cfg.max_iters = max_iters
+    if 'max_iters' in cfg:
+        cfg.max_iters = max_iters
+
+
+def limit_intervals(cfg: Config) -> None:
+    """Let a short run be validated, saved and printed too: no interval is longer than the run.
+
+    Args:
+        cfg (Config): The config, changed in place.
+    """
+    train_cfg, hooks = cfg.get('train_cfg') or {}, cfg.get('default_hooks') or {}
+    length = train_cfg.get('max_iters')
+    if not isinstance(length, int):
+        return
+    logger, checkpoint = hooks.get('logger') or {}, hooks.get('checkpoint') or {}
+    for part, key in ((train_cfg, 'val_interval'), (logger, 'interval'), (checkpoint, 'interval')):
+        if part is checkpoint and part.get('by_epoch', True):
+            continue
+        if isinstance(part.get(key), int) and part[key] > length:
+            part[key] = length

@@ -1,0 +1,262 @@
+"""Reads checkpoint files without ever running code from them, and makes mmengine do the same.
+
+The maintained mmengine reads a file that torch's safe mode refuses once more without it, and on both lines downloads
+are read without it. So each loader of mmengine runs with torch's own switch TORCH_FORCE_WEIGHTS_ONLY_LOAD, which wins
+over ``weights_only=False``. It is an environment variable that every torch.load reads: left on by an import, it would
+break whatever else in the process, or in a program that it starts, reads a pickle that it trusts. So it is on only
+while a loader of mmengine runs, in one thread at a time.
+"""
+
+import functools
+import io
+import os
+import pickle
+import re
+import threading
+from collections import OrderedDict
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+import torch
+from mmengine.runner import checkpoint as mmengine_checkpoint
+from mmengine.runner.checkpoint import CheckpointLoader
+from torch import Tensor
+
+from ..errors import CheckpointError, InputError, MissingFileError
+from .allow_list import ALLOWED, NUMPY
+
+__all__ = ['FORMAT_VERSION', 'Source', 'load_safely', 'make_loading_safe', 'unwrap']
+
+FORMAT_VERSION = 1
+"""Of converted files; those without one are older. 1: CenterMaskV1's batch norms hold the eps that they lack."""
+
+# what torch's safe mode says about a file that names a function or a class, and what allow_list.py says
+_WANTS_CODE = re.compile(r"(?:GLOBAL |may not look up |but got <class ')([A-Za-z_][\w.]*)")
+# how messages about a device begin; elsewhere in a message "cuda" may be a word of the file
+_OF_THE_DEVICE = re.compile(r'Attempting to deserialize object on|CUDA |No CUDA|Found no NVIDIA')
+_PICKLE = re.compile(rb'\x80[\x02-\x05](?!\x8a)')  # after PROTO, torch's older format goes on with a long integer
+_KEYS = ('model', 'state_dict', 'model_state_dict', 'model_state', 'params')  # where code bases keep the parameters
+_LONGEST = 200  # characters of a name
+
+
+def load_safely(path: str | Path, map_location: Any = 'cpu') -> Any:
+    """Read what torch.save wrote, a ``.safetensors`` file, or NumPy arrays in a pickle, as detectron2's ``.pkl``.
+
+    Args:
+        path (str or Path): A local file.
+        map_location (Any): As for torch.load. Defaults to 'cpu'.
+
+    Returns:
+        Any: What the file holds: tensors, plain values and what mmengine's own checkpoints have beside them.
+
+    Raises:
+        MissingFileError: If there is no such file.
+        CheckpointError: If the file wants to run code, is truncated, or is no checkpoint.
+
+    >>> load_safely('work_dirs/run/iter_90000.pth')['state_dict']  # doctest: +SKIP
+    """
+    path = Path(os.path.expanduser(path))  # Path's own fails at users that there are not
+    if not os.path.isfile(path):  # Path's own fails at names that are too long
+        raise MissingFileError(f'there is no checkpoint {path}: give an existing file.')
+    if path.suffix == '.safetensors':
+        return _load_safetensors(path)
+    torch.serialization.add_safe_globals(list(ALLOWED))  # another's safe_globals() may have taken some away
+    try:
+        with open(path, 'rb') as file, _refusing_code(str(path)):
+            if _PICKLE.match(file.peek(3)):
+                return _tensors(_ArrayUnpickler(io.BytesIO(file.read()), encoding='latin1').load())
+            return torch.load(file, map_location=map_location, weights_only=True)
+    except OSError as error:
+        raise CheckpointError(
+            f'the checkpoint {path} cannot be read ({error.strerror}): check its permissions.'
+        ) from error
+
+
+class _ArrayUnpickler(pickle._Unpickler):  # the one in C allocates whatever memory a file asks for
+    """Reads NumPy arrays and plain values."""
+
+    _allowed = {f'{item.__module__}.{item.__qualname__}': item for item in (*NUMPY, OrderedDict)}
+
+    def find_class(self, module: str, name: str) -> Any:
+        if (module, name) == ('_codecs', 'encode'):  # of bytes, in older protocols
+            return lambda text, _: text.encode('latin1')
+        if f'{module}.{name}' not in self._allowed:
+            raise pickle.UnpicklingError(f'GLOBAL {module}.{name}')
+        return self._allowed[f'{module}.{name}']
+
+
+def _tensors(value: Any) -> Any:
+    """Make tensors of arrays."""
+    if isinstance(value, dict):
+        return {name: _tensors(item) for name, item in value.items()}
+    if isinstance(value, np.ndarray):
+        return torch.from_numpy(value.astype(value.dtype.newbyteorder('=')))
+    return value
+
+
+def _load_safetensors(path: Path) -> dict:
+    try:
+        from safetensors.torch import load_file
+    except ImportError as error:
+        raise CheckpointError(f'reading {path} needs the package safetensors: pip install safetensors.') from error
+    try:
+        return load_file(path)
+    except Exception as error:  # its own error class, in the compiled part
+        raise CheckpointError(f'the checkpoint {path} cannot be read ({error}): copy or download it again.') from error
+
+
+@contextmanager
+def _refusing_code(name: str) -> Iterator[None]:
+    """Turn what torch's safe mode says about a file into one sentence; errors of disk and network stay as they are."""
+    try:
+        yield
+    except (InputError, OSError):
+        raise
+    except Exception as error:  # a hostile file can make torch fail in any way
+        if isinstance(error, RuntimeError) and _OF_THE_DEVICE.match(str(error)):
+            raise  # the device's fault, not the file's
+        if wanted := _wanted(error):
+            raise CheckpointError(
+                f'the checkpoint {name} wants to run code (it names {wanted[1].rstrip(".")}), so it was not loaded: a '
+                'checkpoint needs tensors and plain values only; get a file of the weights alone, or, on a machine '
+                'that you can risk, load this one and save its state_dict with torch.save.'
+            ) from error
+        # without torch's advice to switch the safe mode off
+        reason = str(error).split('WeightsUnpickler error: ')[-1].strip() or type(error).__name__
+        reason = reason.splitlines()[0].rstrip('.')
+        if reason == 'Unsupported operand 149':
+            raise CheckpointError(
+                f'the checkpoint {name} was saved with a pickle_protocol of 4 or more, which torch reads only where '
+                'code is allowed, so it was not loaded: save it again with torch.save as it is by default.'
+            ) from error
+        raise CheckpointError(
+            f'the checkpoint {name} cannot be read, it is truncated or no PyTorch file ({reason}): '
+            'copy or download it again.'
+        ) from error
+
+
+def _wanted(error: BaseException | None) -> re.Match | None:
+    """Find the function or class at which the safe mode stopped; mmengine may have tried again after it."""
+    while error is not None:
+        if isinstance(error, pickle.UnpicklingError) and (wanted := _WANTS_CODE.search(str(error))):
+            return wanted
+        error = error.__context__
+    return None
+
+
+_FORCE, _FORCE_NOT = 'TORCH_FORCE_WEIGHTS_ONLY_LOAD', 'TORCH_FORCE_NO_WEIGHTS_ONLY_LOAD'
+_LOCK = threading.RLock()
+
+
+@contextmanager
+def _safe_mode() -> Iterator[None]:
+    """Make every torch.load safe while this lasts, also where it is called with ``weights_only=False``."""
+    with _LOCK:
+        before = {name: os.environ.pop(name, None) for name in (_FORCE, _FORCE_NOT)}
+        os.environ[_FORCE] = '1'
+        try:
+            yield
+        finally:
+            del os.environ[_FORCE]
+            os.environ.update({name: value for name, value in before.items() if value is not None})
+
+
+def _guarded(loader: Callable) -> Callable:
+    """Return a loader that does what ``loader`` does, in the safe mode, and fails with one sentence."""
+
+    @functools.wraps(loader)
+    def load(filename: str, map_location: Any = None) -> Any:
+        torch.serialization.add_safe_globals(list(ALLOWED))
+        try:
+            with _safe_mode(), _refusing_code(filename):
+                checkpoint = loader(filename, map_location)
+        except OSError as error:
+            if isinstance(error, InputError):
+                raise
+            raise CheckpointError(
+                f'the checkpoint {filename} cannot be fetched ({error}): look at the network, or give a local file.'
+            ) from error
+        _refuse_older(checkpoint, filename)
+        return checkpoint
+
+    return load
+
+
+def _load_from_local(filename: str, map_location: Any = None) -> Any:
+    return load_safely(filename, map_location)
+
+
+def make_loading_safe() -> None:
+    """Let no scheme of mmengine's CheckpointLoader run code from a checkpoint.
+
+    ``load_from``, ``--resume``, ``init_cfg=dict(type='Pretrained')``, init_detector and DetInferencer go through them.
+    """
+    torch.serialization.add_safe_globals(list(ALLOWED))  # so torch.load itself reads our checkpoints, too
+    mmengine_checkpoint.get_torch_safe_globals = list  # none, where the maintained line would allow getattr
+    for prefix, loader in list(CheckpointLoader._schemes.items()):
+        loader = _guarded(_load_from_local if prefix == '' else loader)
+        CheckpointLoader.register_scheme(prefix, loader, force=True)
+
+
+def _refuse_older(checkpoint: Any, name: str) -> None:
+    """Refuse a file that was converted from CenterMaskV1 before FORMAT_VERSION 1."""
+    meta = checkpoint.get('meta') if isinstance(checkpoint, dict) else None
+    if isinstance(meta, dict) and 'maskrcnn-benchmark' in str(meta.get('source_kind')) and 'format_version' not in meta:
+        raise CheckpointError(
+            f'the checkpoint {name} was converted from CenterMaskV1 by an older version of this package, which left '
+            'the eps of its batch norms wrong: convert the original again with tools/convert_checkpoint.py.'
+        )
+
+
+class Source(NamedTuple):
+    """Parameters of a checkpoint, and what else was in it."""
+
+    tensors: dict[str, Tensor]  # by name, without `module.`
+    left_out: dict[str, str]  # name of an entry -> why it stays behind
+
+
+def unwrap(checkpoint: Any, path: str) -> Source:
+    """Find the parameters in what a file holds.
+
+    Args:
+        checkpoint (Any): What the file holds.
+        path (str): Its name, for the message.
+
+    Returns:
+        Source: Names without the ``module.`` that (distributed) data parallel training leaves.
+
+    Raises:
+        CheckpointError: If it holds no parameters, or some that no model can have.
+    """
+    left_out = {}
+    if isinstance(checkpoint, dict):
+        for key in _KEYS:
+            inner = checkpoint.get(key)
+            if isinstance(inner, dict) and any(isinstance(value, Tensor) for value in inner.values()):
+                left_out = {_printable(name): 'state of the training' for name in checkpoint if name != key}
+                checkpoint = inner
+                break
+    tensors = {}
+    for name, value in checkpoint.items() if isinstance(checkpoint, dict) else ():
+        name = _printable(name)
+        if isinstance(value, Tensor):
+            if value.is_nested or value.layout != torch.strided or value.is_quantized or value.is_meta:
+                raise CheckpointError(
+                    f'{path} holds {name} as a sparse, nested, quantized or empty tensor: give a file of plain numbers.'
+                )
+            tensors[re.sub(r'^(module\.)+', '', name)] = value
+        else:
+            left_out[name] = 'not a tensor'
+    if not tensors:
+        raise CheckpointError(f"{path} holds no parameters: give a file with a model's state_dict.")
+    return Source(tensors, left_out)
+
+
+def _printable(name: Any) -> str:
+    """Write a name so that it can do nothing to a terminal, nor fill it; those of models stay as they are."""
+    name = name if isinstance(name, str) else str(name) if isinstance(name, int) else type(name).__name__
+    text = ''.join(c if c.isprintable() else c.encode('unicode_escape').decode() for c in name[:_LONGEST])
+    return text + '...' * (len(name) > _LONGEST)

@@ -1,0 +1,112 @@
+"""Reads COCO annotation files: one reader for training, evaluation and checks."""
+
+import json
+import os
+from pathlib import Path
+from typing import Any
+
+from mmdet.datasets import CocoDataset
+from mmdet.datasets.api_wrappers import COCO
+from mmdet.registry import DATASETS
+
+from ..errors import AnnotationError, MissingFileError
+
+__all__ = ['CocoInstanceDataset', 'CocoReader', 'read_coco']
+
+_BYTE_ORDER_MARKS = {b'\xef\xbb\xbf': 'UTF-8 with a byte order mark', b'\xff\xfe': 'UTF-16', b'\xfe\xff': 'UTF-16'}
+
+
+def read_coco(path: str, annotated: bool = True, utf8_only: bool = False) -> dict[str, Any]:
+    """Read a COCO annotation file and check that its lists are there, whatever they hold.
+
+    UTF-8, with or without a byte order mark, UTF-16 and UTF-32 are read.
+
+    Args:
+        path (str): A JSON file.
+        annotated (bool): Whether ``annotations`` must be there. Defaults to True.
+        utf8_only (bool): Refuse what ``pycocotools.coco.COCO`` itself cannot read. Defaults to False.
+
+    Returns:
+        dict: Its contents.
+
+    Raises:
+        MissingFileError: If there is no such file.
+        AnnotationError: If it cannot be read, is not JSON or lacks a list.
+
+    >>> content = read_coco('data/coco/annotations/instances_val2017.json')  # doctest: +SKIP
+    >>> len(content['images'])  # doctest: +SKIP
+    5000
+    """
+    if not os.path.isfile(path):  # Path's own fails at names that are too long
+        raise MissingFileError(
+            f'there is no annotation file {path}: give the folder of the data with --cfg-options data_root=FOLDER, '
+            'or set ann_file in the config.'
+        )
+    try:
+        data = Path(path).read_bytes()
+        content = json.loads(data)
+    except OSError as error:
+        raise AnnotationError(
+            f'the annotation file {path} cannot be read ({error.strerror}): make it readable.'
+        ) from error
+    except (ValueError, RecursionError) as error:  # of JSON, of the encoding, of endless brackets
+        raise AnnotationError(
+            f'the annotation file {path} is not JSON ({error}): give a complete COCO annotation file.'
+        ) from error
+    for mark, encoding in _BYTE_ORDER_MARKS.items():
+        if utf8_only and data.startswith(mark):
+            raise AnnotationError(
+                f'the annotation file {path} is {encoding}, which pycocotools cannot read: save it as plain UTF-8, or '
+                "set type='CocoInstanceDataset' in the dataset and type='CocoInstanceMetric' in the evaluator."
+            )
+    for name in ('images', 'annotations', 'categories'):
+        if name == 'annotations' and not annotated and isinstance(content, dict) and name not in content:
+            continue
+        if not isinstance(content.get(name) if isinstance(content, dict) else None, list):
+            raise AnnotationError(
+                f'the annotation file {path} has no list {name!r}: give a COCO annotation file, '
+                'which has the lists images, annotations, categories.'
+            )
+    return content
+
+
+class CocoReader(COCO):
+    """The COCO API on files in any Unicode encoding, with categories in the order in which they are asked for.
+
+    Args:
+        annotation_file (str, optional): A JSON file. Defaults to None, an empty dataset.
+
+    Raises:
+        InputError: As :func:`read_coco`.
+    """
+
+    def __init__(self, annotation_file: str | None = None) -> None:
+        super().__init__()
+        if annotation_file is not None:
+            self.dataset = read_coco(annotation_file, annotated=False)
+            self.createIndex()
+            self.img_ann_map, self.cat_img_map = self.imgToAnns, self.catToImgs
+
+    def get_cat_ids(self, cat_names=(), sup_names=(), cat_ids=()) -> list:
+        """Return the ids of categories; those asked for by name in the order of the names."""
+        found = super().get_cat_ids(cat_names, sup_names, cat_ids)
+        if isinstance(cat_names, (list, tuple)) and cat_names:
+            place = {name: i for i, name in enumerate(cat_names)}
+            found.sort(key=lambda category: place[self.cats[category]['name']])
+        return found
+
+
+@DATASETS.register_module()
+class CocoInstanceDataset(CocoDataset):
+    """CocoDataset whose labels follow the order of ``metainfo['classes']``, whatever the order in the file.
+
+    mmdet numbers labels in the order of the file's categories, so that names and labels disagree where ``classes`` has
+    another order, and training and validation where their files differ. Use CocoInstanceMetric with it.
+
+    Args: As CocoDataset.
+
+    >>> dict(type='CocoInstanceDataset', ann_file='train.json', metainfo=dict(classes=('cat', 'dog')))
+    {'type': 'CocoInstanceDataset', 'ann_file': 'train.json', 'metainfo': {'classes': ('cat', 'dog')}}
+    """
+
+    COCOAPI = CocoReader

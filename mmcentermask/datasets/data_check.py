@@ -1,0 +1,108 @@
+"""Checks the datasets of a config before a run writes anything."""
+
+import os
+import sys
+from collections.abc import Sequence
+
+from mmengine.config import Config
+
+from ..errors import AnnotationError, ImageError, MissingFileError
+from .annotation_tables import CocoSplit
+from .config_datasets import coco_splits
+from .inspection import Inspection, inspect_dataset
+from .report import sentence
+from .values import is_id
+
+__all__ = ['check_data_for_testing', 'check_data_for_training', 'compare_splits']
+
+_KINDS = {'image-missing': MissingFileError, 'image-damaged': ImageError, 'image-depth': ImageError}
+
+
+def check_data_for_training(cfg: Config) -> None:
+    """Apply the cheap rules to the datasets to train on and to validate on; warnings go to stderr.
+
+    Args:
+        cfg (Config): The whole config.
+
+    Raises:
+        InputError: If files are missing or broken, or the classes fit neither the files nor the model.
+
+    >>> check_data_for_training(Config.fromfile('my_config.py'))  # doctest: +SKIP
+    """
+    _check(cfg, ['train', 'val'] if cfg.get('val_cfg') is not None else ['train'])
+
+
+def check_data_for_testing(cfg: Config) -> None:
+    """Apply the cheap rules to the datasets to test on; warnings go to stderr.
+
+    Args:
+        cfg (Config): The whole config.
+
+    Raises:
+        InputError: As :func:`check_data_for_training`.
+    """
+    _check(cfg, ['test'])
+
+
+def _check(cfg: Config, names: list[str]) -> None:
+    inspections = []
+    for split in coco_splits(cfg, names):
+        inspection = inspect_dataset(split, dear=False, decode=False, workers=16)
+        errors = [name for name in inspection.found if inspection.is_error(name)]
+        if errors:
+            more = f' {len(errors) - 1} more rules are broken: see tools/check_dataset.py.' if len(errors) > 1 else ''
+            kind = _KINDS.get(errors[0], AnnotationError)
+            raise kind(f'{sentence(inspection, errors[0])}{more}')
+        inspections.append(inspection)
+    for inspection in inspections:
+        for name in inspection.found:
+            _warn(sentence(inspection, name))
+    for line in compare_splits(inspections):
+        _warn(line)
+
+
+def _warn(line: str) -> None:
+    print(f'warning: {line}', file=sys.stderr, flush=True)
+
+
+def compare_splits(inspections: Sequence[Inspection]) -> list[str]:
+    """Compare the datasets of a run with each other.
+
+    Args:
+        inspections (Sequence[Inspection]): Of all datasets of the run.
+
+    Returns:
+        list: A warning for each dataset that is both trained on and scored.
+
+    Raises:
+        AnnotationError: If an evaluator's file is not that of the images which are predicted.
+    """
+    for inspection in inspections:
+        split = inspection.split
+        if split.place.endswith('_evaluator'):
+            loader = split.place.replace('_evaluator', '_dataloader.dataset')
+            _check_evaluator(inspection, [other for other in inspections if other.split.place == loader])
+    scored = {_files(i.split): i.split for i in inspections if i.split.scored}
+    shared = [i.split for i in inspections if i.split.trained and _files(i.split) in scored]
+    return [
+        f'{split.ann_file} is both trained on and scored ({split.name}), so the AP says nothing about other images: '
+        'give val_dataloader and val_evaluator a file of their own.'
+        for split in shared
+    ]
+
+
+def _files(split: CocoSplit) -> str:
+    return os.path.realpath(split.ann_file)
+
+
+def _check_evaluator(inspection: Inspection, predicted: list[Inspection]) -> None:
+    """Check that an evaluator's file has the images that are predicted, each under the same id."""
+    mine = {e['id']: e.get('file_name') for e in inspection.tables.images if is_id(e.get('id'))}
+    for other in predicted:
+        lacking = [e for e in other.tables.images if is_id(e.get('id')) and mine.get(e['id']) != e.get('file_name')]
+        if lacking:
+            place, path = inspection.split.place, other.split.ann_file
+            raise AnnotationError(
+                f'{place}.ann_file is {inspection.split.ann_file}, which lacks {len(lacking)} of the images of {path} '
+                f'or has them under other ids, first {lacking[0].get("file_name")}: set {place}.ann_file={path}.'
+            )

@@ -1,0 +1,245 @@
+"""Looks at image files before a run does: whether they are there, whole, and what their entries say."""
+
+import os
+import re
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from pathlib import Path
+from typing import NamedTuple
+
+import cv2
+import mmcv
+import numpy as np
+from PIL import Image
+
+from ..errors import ImageError, MissingFileError
+
+__all__ = ['Decoder', 'Problem', 'check_images', 'look_at_images', 'named_image_errors']
+
+_BATCH = 256  # images that are under way at most
+_TAIL = 32
+# First bytes of a format with 8 bits a channel -> what stands among the last bytes of a complete file.
+_ENDS = {b'\xff\xd8\xff': b'\xff\xd9', b'\x89PNG': b'IEND', b'BM': b'', b'RIFF': b''}
+_HINT = 'replace it by a complete copy, or leave it out'
+_FULL_RANGE = 2**15  # a 16-bit image that stays below uses 15 bits or fewer, and turns dark when cut to 8
+
+
+class Problem(NamedTuple):
+    """What is wrong with an image file: the name of a rule, and what was found."""
+
+    rule: str
+    detail: str
+
+
+class Decoder:
+    """Decodes an image file as LoadImageFromFile does.
+
+    Args:
+        color_type (str): Of ``mmcv.imfrombytes``. Defaults to 'color'.
+        backend (str): Of ``mmcv.imfrombytes``. Defaults to 'cv2'.
+    """
+
+    def __init__(self, color_type: str = 'color', backend: str = 'cv2') -> None:
+        self.color_type, self.backend = color_type, backend
+
+    def __call__(self, path: str) -> np.ndarray | None:
+        """Return the image, uint8 (H, W, 3) in BGR as a rule; None if it cannot be decoded."""
+        try:
+            return mmcv.imfrombytes(Path(path).read_bytes(), flag=self.color_type, backend=self.backend)
+        except Exception:  # each decoder has its own ways to fail
+            return None
+
+
+class _Header(NamedTuple):
+    width: int
+    height: int
+    orientation: int  # of EXIF; 1 is upright
+    complete: bool  # as far as the last bytes tell
+    eight_bits: bool  # surely
+
+
+def _header(path: str) -> _Header:
+    """Read the first and the last bytes of a file: quick, and it may take a whole image for a broken one."""
+    with open(path, 'rb') as file:
+        head = file.read(26)
+        file.seek(0, 2)
+        file.seek(max(file.tell() - _TAIL, 0))
+        tail = file.read()
+    end = next((end for start, end in _ENDS.items() if head.startswith(start)), None)
+    eight_bits = end is not None and not (head.startswith(b'\x89PNG') and head[24:25] == b'\x10')
+    try:
+        with Image.open(path) as image:
+            width, height = image.size
+            orientation = Image.Image.getexif(image).get(0x0112, 1)  # that of PNG decodes the whole image
+    except Exception:  # Pillow knows fewer formats, and has its own limits
+        return _Header(0, 0, 1, False, eight_bits)
+    return _Header(width, height, orientation, end is not None and end in tail, eight_bits)
+
+
+def _depth(path: str) -> tuple[str, int]:
+    """Say how an image has more than the loader takes: what it is, and its largest value if it has 16 bits.
+
+    OpenCV keeps the upper 8 of 16 bits, and cuts floating-point values at 255.
+    """
+    try:
+        image = cv2.imdecode(np.fromfile(path, np.uint8), cv2.IMREAD_UNCHANGED)
+    except (cv2.error, OSError):
+        image = None
+    if image is None:
+        return '', 0
+    if image.ndim == 3 and image.shape[2] > 4:
+        return f'{image.shape[2]} channels, of which 3 are read', 0
+    if image.dtype == np.uint8:
+        return '', 0
+    if image.dtype == np.uint16:
+        peak = int(image.max())
+        return f'16 bits a channel with values up to {peak}, of which the upper 8 bits are read', peak
+    return f'{image.dtype} values, which are cut at 255', 0
+
+
+def _look(path: str, size: tuple[int, int] | None, decoder: Decoder, decode: bool) -> tuple[list[Problem], int]:
+    """Return the problems of an image file, and the largest value if it has 16 bits a channel.
+
+    A size of None is not compared.
+    """
+    if not os.path.lexists(path):
+        other = path.replace('\\', '/')
+        separators = ", its entry has Windows' separators" if other != path and os.path.exists(other) else ''
+        return [Problem('image-missing', path + separators)], 0
+    if not Path(path).is_file():
+        return [Problem('image-damaged', f'{path} is no ordinary file')], 0  # a pipe would keep us waiting for ever
+    try:
+        header = _header(path)
+    except OSError as error:
+        return [Problem('image-damaged', f'{path}: {error.strerror}')], 0
+    found = (header.height, header.width)
+    turned = header.orientation != 1
+    if decode or turned or not header.complete or (size is not None and found != size):
+        image = decoder(path)
+        if image is None:
+            return [Problem('image-damaged', f'{path}{"" if os.path.getsize(path) else " is empty"}')], 0
+        found = image.shape[:2]
+    upright = 'ignore_orientation' in decoder.color_type or decoder.color_type == 'unchanged'
+    if size is not None and found != size:
+        detail = f'{path} is {found[1]} x {found[0]} as it is read, not {size[1]} x {size[0]}'
+        if found == size[::-1]:
+            detail += ', turned by its EXIF orientation' if turned and not upright else ', width and height swapped'
+        return [Problem('image-size', detail)], 0
+    problems = []
+    if size is not None and turned and not upright and (header.orientation < 5 or found[0] == found[1]):
+        problems.append(Problem('image-turned', f'{path} has EXIF orientation {header.orientation}'))
+    if header.eight_bits or not decoder.color_type.startswith(('color', 'gray')):
+        return problems, 0
+    detail, peak = _depth(path)
+    if detail:
+        problems.append(Problem('image-depth', f'{path} has {detail}'))
+    return problems, peak
+
+
+def _elsewhere(folder: str, path: str) -> bool:
+    """Whether a path leads out of the folder, without a look at links, which are the owner's own."""
+    folder = os.path.abspath(folder)
+    return os.path.commonpath([folder, os.path.abspath(path)]) != folder
+
+
+def look_at_images(
+    names: Sequence[str],
+    sizes: Sequence[tuple[int, int] | None],
+    folder: str,
+    decoder: Decoder,
+    decode: bool = True,
+    workers: int = 1,
+    progress: Callable[[int, int], None] = lambda done, total: None,
+) -> list[list[Problem]]:
+    """Look at image files.
+
+    16-bit images are accepted where one of them uses the upper half of the range: their upper 8 bits then are the
+    image. Where none does, they hold 12 bits, say, and would be read almost black.
+
+    Args:
+        names (Sequence[str]): File names, below ``folder``.
+        sizes (Sequence): Height and width that the entry of each says; None is not compared.
+        folder (str): The folder of the images; '' takes the names as paths.
+        decoder (Decoder): Reads as the run does.
+        decode (bool): Decode each image; else only those whose first and last bytes raise a question.
+        workers (int): Threads; the decoder lets go of Python's lock. Defaults to 1.
+        progress (Callable): Is given the number of images that were looked at, and of all.
+
+    Returns:
+        list: The problems of each image.
+    """
+    found, peaks = [], []
+    with ThreadPoolExecutor(workers) as pool:
+        for start in range(0, len(names), _BATCH):
+            paths = [os.path.join(folder, name) for name in names[start : start + _BATCH]]
+            looks = pool.map(
+                lambda path, size: _look(path, size, decoder, decode), paths, sizes[start : start + _BATCH]
+            )
+            for path, (problems, peak) in zip(paths, looks):
+                if folder and _elsewhere(folder, path):
+                    problems.append(Problem('image-elsewhere', path))
+                found.append(problems)
+                peaks.append(peak)
+                progress(len(found), len(names))
+    if max(peaks, default=0) >= _FULL_RANGE:
+        for problems, peak in zip(found, peaks):
+            problems[:] = [p for p in problems if not (peak and p.rule == 'image-depth')]
+    return found
+
+
+def check_images(paths: Sequence[str], source: str) -> None:
+    """Check that image files are there, complete and have 8 bits a channel, from their first and last bytes.
+
+    Damage in the middle of a file is not found: that takes decoding it.
+
+    Args:
+        paths (Sequence[str]): Local image files.
+        source (str): What names these files, for the message.
+
+    Raises:
+        MissingFileError: If files are not there.
+        ImageError: If files are no images, truncated, or have more than 8 bits a channel.
+    """
+    looks = look_at_images(paths, [None] * len(paths), '', Decoder(), decode=False, workers=16)
+    for rule, error, sentence in (
+        (
+            'image-missing',
+            MissingFileError,
+            f'there is no image {{}}, which {source} names: put it there, or correct it.',
+        ),
+        ('image-damaged', ImageError, f'the image {{}} cannot be decoded, it is truncated or no image: {_HINT}.'),
+        ('image-depth', ImageError, 'the image {}: scale it to 8 bits, 3 channels, which is what the model has seen.'),
+    ):
+        found = [problem.detail for problems in looks for problem in problems if problem.rule == rule]
+        if found:
+            more = '' if len(found) == 1 else f' (and {len(found) - 1} more of {len(paths)})'
+            raise error(sentence.format(found[0] + more))
+
+
+@contextmanager
+def named_image_errors() -> Iterator[None]:
+    """Turn the decoder's failures, those of a data loader's worker too, into an ImageError that names the file.
+
+    Raises:
+        ImageError: If an image could not be decoded, or if training found none that could.
+    """
+    try:
+        yield
+    except AssertionError as error:
+        # mmcv's LoadImageFromFile; a worker's error carries its whole traceback as text
+        found = re.findall(r'failed to load image: (.+)', str(error))
+        if not found:
+            raise
+        raise ImageError(
+            f'the image {found[-1].strip()} cannot be decoded, it is damaged or no image: {_HINT}.'
+        ) from error
+    except Exception as error:
+        # mmengine's dataset, which raises nothing more special, after as many images as its max_refetch says
+        found = re.search(r'Cannot find valid image after (\d+)', str(error))
+        if not found:
+            raise
+        raise ImageError(
+            f'none of {found[1]} training images in a row can be used, as the log says of each: replace the damaged '
+            'ones by complete copies; `python tools/check_dataset.py CONFIG` names them all.'
+        ) from error

@@ -1,0 +1,257 @@
+"""Draws the worst images of a dataset with what is wrong in them."""
+
+import os
+import re
+import textwrap
+from collections import Counter, defaultdict
+from collections.abc import Iterator, Sequence
+
+import cv2
+import numpy as np
+from matplotlib import rc_context
+from matplotlib.axes import Axes
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.figure import Figure
+from matplotlib.patches import Rectangle
+from matplotlib.patheffects import Normal, Stroke
+from pycocotools import mask as mask_api
+
+from ..datasets.image_files import Decoder
+from ..datasets.inspection import Inspection
+from ..datasets.rle_check import rle_problem
+from ..datasets.rules import RULES, Finding
+from ..datasets.values import is_number, printable, shown
+from .png import png_of
+
+__all__ = ['draw_worst']
+
+_DARK, _ERROR, _WARNING = '#1d1d1d', '#e3242b', '#ff9d00'
+_OUTLINED = [Stroke(linewidth=3.2, foreground=(0, 0, 0, 0.55)), Normal()]  # to be seen on any image
+_CROSSING = re.compile(r'at \[(-?[\d.]+), (-?[\d.]+)\]')
+_LINES, _CHARACTERS = 6, 66  # of words below an image
+_LONGEST = 640  # pixels of an image's long side; a sheet needs no more
+_OBJECTS = 30  # objects to draw in an image
+_UNREADABLE = ('image-entry', 'image-missing', 'image-damaged')
+_NOT_DRAWN = (*_UNREADABLE, 'image-file-twice', 'image-elsewhere')
+
+Named = tuple[str, Finding]  # a rule and what it found
+
+
+def draw_worst(inspections: Sequence[Inspection], number: int = 12, columns: int = 4) -> bytes | None:
+    """Draw the worst images: what is wrong in red (errors) or orange (warnings), with words below.
+
+    The image with the most findings of each rule comes in turn, errors first, so that a hundred defects of one kind do
+    not hide the only one of another.
+
+    Args:
+        inspections (Sequence[Inspection]): What was found.
+        number (int): Images at most. Defaults to 12.
+        columns (int): Images in a row. Defaults to 4.
+
+    Returns:
+        bytes or None: A PNG; None where there is nothing to draw.
+    """
+    tiles = _choose(inspections, number)
+    if not tiles:
+        return None
+    columns = min(columns, len(tiles))
+    rows = -(-len(tiles) // columns)
+    # the words come from the file: a dollar sign in them begins no formula
+    with rc_context({'font.size': 8, 'text.parse_math': False}):
+        figure = Figure(figsize=(4.3 * columns, 4.5 * rows), dpi=100, facecolor='white')
+        FigureCanvasAgg(figure)
+        axes = figure.subplots(2 * rows, columns, squeeze=False, height_ratios=[3, 1.2] * rows)
+        for axis in axes.ravel():
+            axis.axis('off')
+        for place, tile in enumerate(tiles):
+            row, column = divmod(place, columns)
+            _draw_tile(axes[2 * row, column], axes[2 * row + 1, column], *tile)
+        figure.subplots_adjust(0.01, 0.01, 0.99, 1 - 0.25 / figure.get_figheight(), wspace=0.05, hspace=0.06)
+        return png_of(figure)
+
+
+def _choose(inspections: Sequence[Inspection], number: int) -> list[tuple[Inspection, int, np.ndarray, list[Named]]]:
+    """Choose images: the dataset, the position, the pixels in RGB, and the findings, errors first."""
+    queues = sorted((queue for i in inspections for queue in _queues(i)), key=lambda queue: not queue[0])
+    chosen, seen = [], set()
+    while queues and len(chosen) < number:
+        for queue in list(queues):
+            _, inspection, images, of_image = queue
+            i = next((i for i in images if (inspection.split.name, i) not in seen), None)
+            if i is None:
+                queues.remove(queue)
+            elif len(chosen) < number:
+                split, entry = inspection.split, inspection.tables.images[i]
+                seen.add((split.name, i))
+                image = Decoder(split.color_type, split.backend)(os.path.join(split.folder, entry['file_name']))
+                if image is not None:
+                    chosen.append((inspection, i, _as_rgb(image), of_image[i]))
+    return chosen
+
+
+def _queues(inspection: Inspection) -> list[tuple[bool, Inspection, Iterator[int], dict[int, list[Named]]]]:
+    """Return, a rule, whether it is an error, the images that can be drawn, worst first, and their findings."""
+    unreadable = {finding.image for name in _UNREADABLE for finding in inspection.found.get(name, [])}
+    of_image, counts = defaultdict(list), defaultdict(Counter)
+    for name, findings in inspection.found.items():
+        for finding in findings if name not in _NOT_DRAWN else ():
+            if finding.image is not None and finding.image not in unreadable:
+                of_image[finding.image].append((name, finding))
+                counts[name][finding.image] += 1
+    return [
+        (inspection.is_error(name), inspection, iter([i for i, _ in count.most_common()]), of_image)
+        for name, count in counts.items()
+    ]
+
+
+def _as_rgb(image: np.ndarray) -> np.ndarray:
+    """Turn what any decoder gives into uint8 RGB, (H, W, 3)."""
+    if image.dtype != np.uint8:
+        image = cv2.normalize(image.astype(np.float32), None, 0, 255, cv2.NORM_MINMAX).astype(np.uint8)
+    if image.ndim == 2:
+        image = np.stack([image] * 3, axis=2)
+    return image[..., 2::-1]
+
+
+def _color(inspection: Inspection, names: Sequence[str]) -> str:
+    return _ERROR if any(map(inspection.is_error, names)) else _WARNING
+
+
+def _draw_tile(axis: Axes, words: Axes, inspection: Inspection, i: int, image: np.ndarray, named: list[Named]) -> None:
+    """Draw one image, its name above and what is wrong below."""
+    tables, (height, width) = inspection.tables, image.shape[:2]
+    of_object = defaultdict(list)
+    for name, finding in named:
+        of_object[finding.annotation].append((name, finding))
+    lines = [(_words([both]), _color(inspection, [both[0]])) for both in of_object.pop(None, [])]
+    view = _view([_points(tables.annotations[j]) for j in of_object], height, width)
+    _show(axis, image, view)
+    for number, (j, those) in enumerate(of_object.items(), 1):
+        color = _color(inspection, [name for name, _ in those])
+        if number <= _OBJECTS:
+            _draw_object(axis, tables.annotations[j], those, number, color, (height, width), view)
+        category = tables.names.get(int(tables.category[j]), 'object')
+        title = f'{printable(category, 16)} {shown(tables.annotations[j].get("id"), 12)}'
+        lines.append((f'{number}  {title}: {_words(those)}', color))
+    part = '' if view[2] - view[0] >= width and view[3] - view[1] >= height else ', a part of it'
+    title = f'{inspection.split.name}: {printable(tables.images[i]["file_name"], 44)}{part}'
+    axis.set_title(title, fontsize=9, color=_DARK, pad=3)
+    row = 0
+    for number, (line, color) in enumerate(lines):
+        wrapped = textwrap.wrap(line, _CHARACTERS, max_lines=2, placeholder=' ...')
+        if row + len(wrapped) + (number < len(lines) - 1) > _LINES:
+            wrapped, color = [f'and {len(lines) - number} more'], _DARK
+        words.plot(0.015, 0.9 - row * 0.15, 's', color=color, ms=4, transform=words.transAxes, clip_on=False)
+        for text in wrapped:
+            words.text(0.035, 0.95 - row * 0.15, text, va='top', color=_DARK, transform=words.transAxes)
+            row += 1
+        if color == _DARK:
+            break
+
+
+def _words(named: Sequence[Named]) -> str:
+    return '; '.join(': '.join(filter(None, (RULES[name].text, finding.detail))) for name, finding in named)
+
+
+def _polygons(annotation: dict) -> list[np.ndarray]:
+    """Return the polygons of an object whose numbers can be used, (K, 2) each."""
+    form = annotation.get('segmentation')
+    parts = form if isinstance(form, list) else []
+    right = [p for p in parts if isinstance(p, list) and p and len(p) % 2 == 0 and all(map(is_number, p))]
+    return [np.array(part, np.float64).reshape(-1, 2) for part in right]
+
+
+def _box(annotation: dict) -> np.ndarray | None:
+    """Return two corners of an object's box, (2, 2); None where there is none."""
+    box = annotation.get('bbox')
+    if not isinstance(box, list) or len(box) != 4 or not all(map(is_number, box)) or min(box[2:]) < 0:
+        return None
+    return np.array([box[:2], [box[0] + box[2], box[1] + box[3]]], np.float64)
+
+
+def _points(annotation: dict) -> np.ndarray:
+    """Return all points of an object's box and polygons, (K, 2)."""
+    box = _box(annotation)
+    return np.concatenate([np.empty((0, 2)), *_polygons(annotation), *([] if box is None else [box])])
+
+
+def _outlines(annotation: dict, shape: tuple[int, int]) -> list[np.ndarray]:
+    """Return the outlines of a mask, (K, 2) each; of an RLE only where it fits the image."""
+    form = annotation.get('segmentation')
+    if not isinstance(form, dict) or rle_problem(form, *shape):
+        return _polygons(annotation)
+    rle = mask_api.frPyObjects(form, *shape) if isinstance(form['counts'], list) else form
+    contours, _ = cv2.findContours(mask_api.decode(rle), cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_SIMPLE)
+    return [contour[:, 0].astype(np.float64) + 0.5 for contour in contours]
+
+
+def _draw_object(
+    axis: Axes,
+    annotation: dict,
+    named: Sequence[Named],
+    number: int,
+    color: str,
+    shape: tuple[int, int],
+    view: tuple[float, float, float, float],
+) -> None:
+    """Draw an object: its box dashed, its outline, a ring where it crosses itself, and its number."""
+    # far outside, numbers are too large to be drawn
+    spread = max(view[2] - view[0], view[3] - view[1])
+    low, high = np.array(view[:2]) - spread, np.array(view[2:]) + spread
+    for points in _outlines(annotation, shape):
+        x, y = np.clip([*points, points[0]], low, high).T
+        axis.plot(x, y, color=color, lw=1.4, marker='o' if len(points) < 3 else '', path_effects=_OUTLINED)
+    box = _box(annotation)
+    if box is not None:
+        (x1, y1), (x2, y2) = np.clip(box, low, high)
+        dashed = dict(fill=False, ec=color, lw=1.2, ls=(0, (4, 3)), path_effects=_OUTLINED)
+        axis.add_patch(Rectangle((x1, y1), x2 - x1, y2 - y1, **dashed))
+    for name, finding in named:
+        if name == 'polygon-crossing' and (at := _CROSSING.search(finding.detail)):
+            x, y = np.clip([float(at[1]), float(at[2])], low, high)
+            axis.plot(x, y, 'o', ms=11, mfc='none', mec=color, mew=1.8, path_effects=_OUTLINED)
+    points = _points(annotation)
+    if len(points):
+        margin = spread * 0.02
+        x, y = np.clip(points.min(0), np.array(view[:2]) + margin, np.array(view[2:]) - margin)
+        badge = dict(boxstyle='round,pad=0.2', fc=color, ec='white', lw=0.6)
+        axis.text(x, y, str(number), color='white', fontsize=8, weight='bold', ha='center', va='center', bbox=badge)
+
+
+def _view(objects: list[np.ndarray], height: int, width: int) -> tuple[float, float, float, float]:
+    """Return x1, y1, x2, y2 to show: the whole image, or the part with the objects where they are small.
+
+    What reaches out of the image is shown up to a quarter of it.
+    """
+    points = np.concatenate([np.empty((0, 2)), *objects])
+    if not len(points):
+        return 0, 0, width, height
+    (x1, y1), (x2, y2) = points.min(0), points.max(0)
+    sides = [max(x2 - x1, width / 8, 60) * 1.6, max(y2 - y1, height / 8, 60) * 1.6]
+    sides = [max(side, 0.8 * max(sides)) for side in sides]  # a strip would be small
+    view = []
+    for low, high, wanted, side in ((x1, x2, sides[0], width), (y1, y2, sides[1], height)):
+        center = np.clip((low + high) / 2, 0, side)
+        start, end = max(center - wanted / 2, 0), min(center + wanted / 2, side)
+        if end - start >= 0.7 * side:
+            start, end = 0, side
+        view.append((max(min(start, low), -side / 4), min(max(end, high), side * 1.25)))
+    return view[0][0], view[1][0], view[0][1], view[1][1]
+
+
+def _show(axis: Axes, image: np.ndarray, view: tuple[float, float, float, float]) -> None:
+    """Show a part of an image, gray where there is none."""
+    height, width = image.shape[:2]
+    x1, y1 = (max(int(v), 0) for v in view[:2])
+    x2, y2 = min(int(np.ceil(view[2])), width), min(int(np.ceil(view[3])), height)
+    part = image[y1:y2, x1:x2]
+    shrink = min(1, _LONGEST / max(part.shape[:2]))
+    if shrink < 1:
+        part = cv2.resize(part, None, fx=shrink, fy=shrink, interpolation=cv2.INTER_AREA)
+    axis.set_facecolor('#d8d8d8')
+    axis.axis('on')
+    axis.set(xticks=[], yticks=[])
+    axis.imshow(part, extent=(x1, x2, y2, y1), interpolation='bilinear')
+    axis.set(xlim=(view[0], view[2]), ylim=(view[3], view[1]))
+    for side in axis.spines.values():
+        side.set_color('#999999')
