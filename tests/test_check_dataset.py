@@ -106,7 +106,7 @@ CODE = RLE['counts'].decode()
 COUNTS = counts_of(CODE).tolist()
 BOW = [4, 5, 14, 15, 14, 5, 4, 15]  # a bow tie: crosses itself in its middle, (9, 10)
 TOUCHING = [4, 5, 9, 10, 14, 5, 14, 15, 9, 10, 4, 15]  # two triangles that touch in (9, 10)
-NO_ENTRY = {'image-entry': 1, 'object-no-image': 2, 'many-lost': 1}
+NO_ENTRY = {'image-entry': 1, 'many-lost': 1}
 DEFECTS = {
     # images
     'height is a word': (img(1, height='forty'), NO_ENTRY),
@@ -249,7 +249,7 @@ def test_a_defect_is_found_and_nothing_else(case, data):
 def test_every_kind_is_tried():
     tried = {kind for _, wanted in DEFECTS.values() for kind in wanted}
     # of these there are tests with other images below
-    assert set(RULES) == tried | {'image-turned', 'image-depth'}
+    assert set(RULES) == tried | {'image-turned', 'image-depth', 'image-alpha'}
 
 
 @pytest.mark.parametrize(
@@ -303,15 +303,16 @@ def test_images_are_measured_as_the_pipeline_decodes_them(data, dear):
 @pytest.mark.parametrize(
     ('suffix', 'image', 'says'),
     [
-        ('.png', np.full((40, 60, 3), 4000, np.uint16), '16 bits'),
+        ('.png', np.full((40, 60, 3), 4000, np.uint16), 'values up to 4000'),
+        ('.png', np.full((40, 60, 3), 255, np.uint16), 'values up to 255'),
         ('.tiff', np.full((40, 60), 4000, np.uint16), '16 bits'),
         ('.tiff', np.full((40, 60, 3), 200, np.float32), 'float32'),
+        ('.tiff', np.full((40, 60), 0.5, np.float32), 'float32'),
         ('.png', np.full((40, 60, 3), 60000, np.uint16), None),
-        ('.png', np.full((40, 60, 4), 200, np.uint8), None),
         ('.png', np.full((40, 60), 200, np.uint8), None),
         ('.tiff', np.full((40, 60, 3), 200, np.uint8), None),
     ],
-    ids=['12 bits', 'gray TIFF', 'float', 'all 16 bits', 'alpha', 'gray', 'TIFF'],
+    ids=['12 bits', '8 of 16 bits', 'gray TIFF', 'float', 'float of 1', 'all 16 bits', 'gray', 'TIFF'],
 )
 def test_depths_that_would_be_read_wrong(data, dear, suffix, image, says):
     cv2.imwrite(str(data / f'train2017/9{suffix}'), image)
@@ -322,6 +323,21 @@ def test_depths_that_would_be_read_wrong(data, dear, suffix, image, says):
     else:
         name, finding = found(inspection)
         assert name == 'image-depth' and says in finding.detail and inspection.is_error(name)
+
+
+@pytest.mark.parametrize('dear', [True, False])
+@pytest.mark.parametrize('suffix', ['.png', '.tiff'])
+def test_a_fourth_channel_is_named(data, dear, suffix):
+    """It may be transparency, of which the color below shows, or another band."""
+    cv2.imwrite(str(data / f'train2017/9{suffix}'), np.full((40, 60, 4), 200, np.uint8))
+    change_json(data / TRAIN_ANN, img(1, file_name=f'9{suffix}'))
+    inspection = inspected(data, dear)
+    assert found(inspection)[0] == 'image-alpha' and inspection.count(errors=True) == 0
+
+
+def test_a_name_twice_that_is_no_class(data):
+    change_json(data / TRAIN_ANN, lambda c: c['categories'].extend(dict(id=i, name='moon') for i in (8, 9)))
+    assert kinds(inspected(data)) == {'category-left-out': 2}
 
 
 def test_training_alone_takes_what_scoring_does_not(data):
@@ -357,6 +373,14 @@ def boxes_only(content):
 def test_corners_are_seen_without_masks(data):
     change_json(data / TRAIN_ANN, boxes_only)
     assert kinds(inspected(data, masks=False)) == {'box-corners': 1, 'box-outside': 8}
+
+
+def test_one_box_out_of_the_image_is_no_sign_of_corners(data):
+    """Of a crowd without a mask, beside objects whose masks agree with their boxes."""
+    change_json(data / TRAIN_ANN, ann(0, iscrowd=1, bbox=[30, 20, 40, 30], segmentation=None))
+    assert 'box-corners' not in kinds(inspected(data, scored=False, masks_scored=False))
+    change_json(data / TRAIN_ANN, lambda c: c.update(annotations=c['annotations'][:1]))
+    assert 'box-corners' not in kinds(inspected(data, masks=False))
 
 
 def test_few_are_lost_for_several_reasons(data):

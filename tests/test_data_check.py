@@ -18,6 +18,8 @@ from mmcentermask.datasets import CLASSES, CocoInstanceDataset
 from mmcentermask.datasets.annotation_tables import CocoSplit, CocoTables
 from mmcentermask.datasets.coco import read_coco
 from mmcentermask.datasets.config_datasets import coco_splits
+from mmcentermask.datasets.data_check import compare_splits
+from mmcentermask.datasets.inspection import inspect_dataset
 from mmcentermask.evaluation import CocoInstanceMetric
 
 PLAIN = {
@@ -270,12 +272,31 @@ def test_the_same_file_twice(bench, capsys):
     }
     trained(bench, options)
     warnings = [line for line in capsys.readouterr().err.splitlines() if 'both trained on and scored' in line]
-    assert len(warnings) == 1 and TRAIN_ANN in warnings[0]
+    assert len(warnings) == 1 and TRAIN_ANN in warnings[0] and '6 of the 6 images' in warnings[0]
     args = [f'{key}={value}' for key, value in options.items()]
     run_tool('tools/check_dataset.py', bench / 'tiny.py', '--cfg-options', *args)
     assert 'both trained on and scored' in capsys.readouterr().out
     trained(bench)
     assert 'both trained on' not in capsys.readouterr().err
+
+
+def test_some_images_in_both_files(bench, capsys):
+    """Another file with an image of the training set: 1 of 2 says nothing about other images."""
+    edit(bench, VAL_ANN, lambda c: c['images'][0].update(file_name='../train2017/000000000001.jpg'))
+    edit(bench, VAL_ANN, lambda c: c['images'][0].update(height=64, width=96))
+    cfg = load_config(str(bench / 'tiny.py'))
+    splits = coco_splits(cfg, ['train', 'val'])
+    (line,) = compare_splits([inspect_dataset(split, dear=False) for split in splits])
+    assert '1 of the 2 images' in line and 'train2017/000000000001.jpg' in line and VAL_ANN in line
+
+
+def test_sizes_written_as_floats(bench):
+    """pycocotools decodes no mask at a size of 96.0: ours reads it as 96, and mmdet's is refused beforehand."""
+    edit(bench, VAL_ANN, lambda c: [i.update(height=float(i['height']), width=float(i['width'])) for i in c['images']])
+    assert 'height is ' in refusal(bench, PLAIN)
+    trained(bench, OURS)
+    coco = METRICS.build(load_config(str(bench / 'tiny.py'), OURS).val_evaluator)._coco_api
+    assert all(coco.annToMask(annotation).any() for annotation in coco.anns.values())
 
 
 def test_an_evaluator_of_another_file(bench):

@@ -112,9 +112,11 @@ class CocoTables:
 
     def wrong(self, table: str) -> dict[int, list[str]]:
         """Return position -> keys whose values cannot be used, of the entries of a table."""
-        scored = self.split.scored
+        scored, side = self.split.scored, is_side
+        if self.split.file_order and self.split.masks_scored:  # pycocotools takes no 40.0, and ours makes it 40
+            side = lambda value: is_side(value) and type(value) is int  # noqa: E731
         checks = {
-            'images': dict(id=is_id, file_name=is_name, height=is_side, width=is_side),
+            'images': dict(id=is_id, file_name=is_name, height=side, width=side),
             'categories': dict(id=is_id, name=lambda value: isinstance(value, str)),
             'annotations': dict(
                 id=is_id,
@@ -151,8 +153,7 @@ class CocoTables:
     @cached_property
     def image_at(self) -> dict[Any, int]:
         """Id -> position of the image."""
-        first = _first([entry.get('id') for entry in self.images])
-        return {key: i for key, i in first.items() if i not in self.wrong_images}
+        return _first([entry.get('id') for entry in self.images])
 
     @cached_property
     def category_at(self) -> dict[Any, int]:
@@ -214,6 +215,7 @@ class CocoTables:
         known = np.array([self.names.get(i) in self.classes for i in range(len(self.categories))] + [False])
         reasons = {
             ('image_id', 'are in no image of the file'): self.image < 0,
+            ('image_id', 'are in images whose entries cannot be used'): self.size[:, 0] == 0,
             ('category_id', 'are of no category of the file'): self.category < 0,
             ('iscrowd', 'are crowds'): self.crowd,
         }

@@ -1,32 +1,12 @@
 """Rules on the classes of a COCO dataset, and on what is left of its objects."""
 
-from collections.abc import Sequence
-
 import numpy as np
 
 from .annotation_tables import CocoTables
-from .rules import Finding, at_object, rule
-from .values import found_in, is_id
-
-__all__ = ['check_num_classes']
+from .rules import Finding, at_object, check_num_classes, rule
+from .values import found_in, is_id, listed
 
 _LOST = 0.2  # share of the objects that may be left out without a word
-
-
-def _listed(names: Sequence[str]) -> str:
-    """Write class names as Python would, with the comma that one name needs."""
-    text = ', '.join(map(repr, names[:6]))
-    return f'({text}, ...)' if len(names) > 6 else f'({text},)' if len(names) == 1 else f'({text})'
-
-
-def check_num_classes(num_classes: int | None, classes: Sequence[str], source: str) -> str | None:
-    """Compare the number of classes of the model with those of the data; return a sentence where they differ."""
-    if num_classes is None or num_classes == len(classes):
-        return None
-    return (
-        f'the model has {num_classes} classes, but {source} has {len(classes)}, {_listed(classes)}: '
-        f'set model.num_classes={len(classes)}, or metainfo=dict(classes=...) in the datasets'
-    )
 
 
 @rule('classes', 'error', 'the classes of the config do not fit', '')
@@ -37,20 +17,20 @@ def _(t):
     if not_text:
         yield Finding(
             f'the class {not_text[0]!r} is a {type(not_text[0]).__name__}, but names of categories are text: write '
-            f'metainfo=dict(classes={_listed([str(name) for name in classes])}) in the config file'
+            f'metainfo=dict(classes={listed([str(name) for name in classes])}) in the config file'
         )
     elif absent:
         yield Finding(
-            f'{len(absent)} of the {len(classes)} classes are not categories of {path} ({_listed(absent)}), which has '
-            f'{len(names)}: set metainfo=dict(classes={_listed(names)}) in the datasets and '
+            f'{len(absent)} of the {len(classes)} classes are not categories of {path} ({listed(absent)}), which has '
+            f'{len(names)}: set metainfo=dict(classes={listed(names)}) in the datasets and '
             f'model.num_classes={len(names)}'
         )
     elif len(set(classes)) < len(classes):
-        yield Finding(f'a class stands twice in {_listed(classes)}: name each once')
+        yield Finding(f'a class stands twice in {listed(classes)}: name each once')
     elif t.split.file_order and list(dict.fromkeys(n for n in names if n in classes)) != list(classes):
         ordered = list(dict.fromkeys(n for n in names if n in classes))
         yield Finding(
-            f'the classes {_listed(classes)} stand as {_listed(ordered)} in {path}, and mmdet numbers labels in the '
+            f'the classes {listed(classes)} stand as {listed(ordered)} in {path}, and mmdet numbers labels in the '
             "file's order: set type='CocoInstanceDataset' in the datasets and type='CocoInstanceMetric' in the "
             'evaluators, which number them in the order of classes, or give the categories of all files one order'
         )
@@ -60,7 +40,7 @@ def _(t):
         if all(map(is_id, ids)) and ids != sorted(ids, key=lambda value: (str(type(value)), value)):
             yield Finding(
                 f'classwise=True of the evaluator names APs in the order of the category ids, and the classes '
-                f'{_listed(classes)} have the ids {ids[:6]} in {path}: leave classwise out, or order the classes by id'
+                f'{listed(classes)} have the ids {ids[:6]} in {path}: leave classwise out, or order the classes by id'
             )
     sentence = check_num_classes(t.split.num_classes, classes, path)
     if sentence:
@@ -77,7 +57,7 @@ def _(t):
     if t.split.annotated and not t.usable[0].any():
         reasons = t.usable[1]
         if not reasons:
-            yield Finding(f'none of {len(t.annotations)} objects is of the classes {_listed(t.classes)}')
+            yield Finding(f'none of {len(t.annotations)} objects is of the classes {listed(t.classes)}')
         else:
             (key, _), rows = max(reasons.items(), key=lambda item: len(item[1]))
             stands = found_in(t.annotations[rows[0]], key)

@@ -10,6 +10,7 @@ from mmdet.datasets.api_wrappers import COCO
 from mmdet.registry import DATASETS
 
 from ..errors import AnnotationError, MissingFileError
+from .values import is_side
 
 __all__ = ['CocoInstanceDataset', 'CocoReader', 'read_coco']
 
@@ -84,6 +85,8 @@ class CocoReader(COCO):
         super().__init__()
         if annotation_file is not None:
             self.dataset = read_coco(annotation_file, annotated=False)
+            for image in self.dataset['images']:  # pycocotools decodes no mask at a size of 40.0
+                image.update({key: int(image[key]) for key in ('height', 'width') if is_side(image.get(key))})
             self.createIndex()
             self.img_ann_map, self.cat_img_map = self.imgToAnns, self.catToImgs
 

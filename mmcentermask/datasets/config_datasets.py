@@ -20,10 +20,10 @@ from mmcentermask.evaluation import CocoInstanceMetric
 
 from ..errors import AnnotationError, InputError, MissingFileError
 from .annotation_tables import CocoSplit
-from .class_rules import check_num_classes
 from .coco import CocoReader, read_coco
 from .load_annotations import LoadInstanceAnnotations
 from .load_image import LoadTrainingImage
+from .rules import check_num_classes
 
 __all__ = ['coco_splits', 'is_scored', 'leaves', 'num_classes_of']
 

@@ -7,11 +7,10 @@ from collections.abc import Sequence
 from mmengine.config import Config
 
 from ..errors import AnnotationError, ImageError, MissingFileError
-from .annotation_tables import CocoSplit
 from .config_datasets import coco_splits
 from .inspection import Inspection, inspect_dataset
 from .report import sentence
-from .values import is_id
+from .values import is_id, is_name, printable
 
 __all__ = ['check_data_for_testing', 'check_data_for_training', 'compare_splits']
 
@@ -72,7 +71,7 @@ def compare_splits(inspections: Sequence[Inspection]) -> list[str]:
         inspections (Sequence[Inspection]): Of all datasets of the run.
 
     Returns:
-        list: A warning for each dataset that is both trained on and scored.
+        list: A warning for each scored dataset that has images which are trained on.
 
     Raises:
         AnnotationError: If an evaluator's file is not that of the images which are predicted.
@@ -82,17 +81,29 @@ def compare_splits(inspections: Sequence[Inspection]) -> list[str]:
         if split.place.endswith('_evaluator'):
             loader = split.place.replace('_evaluator', '_dataloader.dataset')
             _check_evaluator(inspection, [other for other in inspections if other.split.place == loader])
-    scored = {_files(i.split): i.split for i in inspections if i.split.scored}
-    shared = [i.split for i in inspections if i.split.trained and _files(i.split) in scored]
+    trained = {path for inspection in inspections if inspection.split.trained for path in _image_paths(inspection)}
+    lines = []
+    for inspection in inspections:
+        split, paths = inspection.split, _image_paths(inspection) if inspection.split.scored else []
+        shared = [path for path in paths if path in trained]
+        if shared:
+            lines.append(
+                f'{len(shared)} of the {len(paths)} images of {split.ann_file} ({split.name}) are both trained on and '
+                f'scored, first {printable(shared[0], 200)}, so the AP says little about other images: give '
+                'val_dataloader and val_evaluator images of their own.'
+            )
+    return lines
+
+
+def _image_paths(inspection: Inspection) -> list[str]:
+    if not inspection.split.images:
+        return []
+    folder = os.path.realpath(inspection.split.folder)
     return [
-        f'{split.ann_file} is both trained on and scored ({split.name}), so the AP says nothing about other images: '
-        'give val_dataloader and val_evaluator a file of their own.'
-        for split in shared
+        os.path.normpath(os.path.join(folder, e['file_name']))
+        for e in inspection.tables.images
+        if is_name(e.get('file_name'))
     ]
-
-
-def _files(split: CocoSplit) -> str:
-    return os.path.realpath(split.ann_file)
 
 
 def _check_evaluator(inspection: Inspection, predicted: list[Inspection]) -> None:

@@ -71,6 +71,8 @@ def _(t):
 def _(t):
     for finding in _twice(t.categories, 'name', 'category'):
         name = t.categories[finding.category]['name']
+        if name not in t.classes:
+            continue
         ids = [(entry.get('id'), i) for i, entry in enumerate(t.categories) if entry.get('name') == name]
         counts = [f'id {shown(key)} has {int((t.category == i).sum())} objects' for key, i in ids]
         yield finding._replace(detail=f'of those named {printable(name)}, {" and ".join(counts)}')

@@ -45,7 +45,9 @@ def _(t):
         better = judged & (as_corners > _LEAST_IOU) & (as_corners > _iou(_corners(t), masks) + 0.1)
         inside = (t.box[:, 2:] > t.box[:, :2]).all(1) & (_beyond(t, t.box) <= _OUTSIDE)
         guessed = ~judged & inside & (_beyond(t, _corners(t)) > _OUTSIDE)
-    if better.sum() > 0.5 * max(judged.sum(), 1) or guessed.sum() > 0.25 * max((~judged).sum(), 3):
+    # without masks, boxes that reach out of the image are a guess, which takes several and no mask that speaks against
+    alone = not judged.any() and guessed.sum() > max(0.25 * len(t.box), 2)
+    if better.sum() > 0.5 * max(judged.sum(), 1) or alone:
         rows = np.flatnonzero(better | guessed)
         yield at_object(
             t,

@@ -57,6 +57,7 @@ class _Header(NamedTuple):
     orientation: int  # of EXIF; 1 is upright
     complete: bool  # as far as the last bytes tell
     eight_bits: bool  # surely
+    alpha: bool  # a channel beside those of the colors, in a PNG
 
 
 def _header(path: str) -> _Header:
@@ -67,18 +68,20 @@ def _header(path: str) -> _Header:
         file.seek(max(file.tell() - _TAIL, 0))
         tail = file.read()
     end = next((end for start, end in _ENDS.items() if head.startswith(start)), None)
-    eight_bits = end is not None and not (head.startswith(b'\x89PNG') and head[24:25] == b'\x10')
+    png = head.startswith(b'\x89PNG')
+    eight_bits = end is not None and not (png and head[24:25] == b'\x10')
+    alpha = png and head[25:26] in (b'\x04', b'\x06')
     try:
         with Image.open(path) as image:
             width, height = image.size
             orientation = Image.Image.getexif(image).get(0x0112, 1)  # that of PNG decodes the whole image
     except Exception:  # Pillow knows fewer formats, and has its own limits
-        return _Header(0, 0, 1, False, eight_bits)
-    return _Header(width, height, orientation, end is not None and end in tail, eight_bits)
+        return _Header(0, 0, 1, False, eight_bits, alpha)
+    return _Header(width, height, orientation, end is not None and end in tail, eight_bits, alpha)
 
 
-def _depth(path: str) -> tuple[str, int]:
-    """Say how an image has more than the loader takes: what it is, and its largest value if it has 16 bits.
+def _depth(path: str) -> tuple[str, int, int]:
+    """Say how an image has more than the loader takes, its largest value if it has 16 bits, and its channels.
 
     OpenCV keeps the upper 8 of 16 bits, and cuts floating-point values at 255.
     """
@@ -87,15 +90,16 @@ def _depth(path: str) -> tuple[str, int]:
     except (cv2.error, OSError):
         image = None
     if image is None:
-        return '', 0
-    if image.ndim == 3 and image.shape[2] > 4:
-        return f'{image.shape[2]} channels, of which 3 are read', 0
+        return '', 0, 0
+    channels = image.shape[2] if image.ndim == 3 else 1
+    if channels > 4:
+        return f'{channels} channels, of which 3 are read', 0, channels
     if image.dtype == np.uint8:
-        return '', 0
+        return '', 0, channels
     if image.dtype == np.uint16:
         peak = int(image.max())
-        return f'16 bits a channel with values up to {peak}, of which the upper 8 bits are read', peak
-    return f'{image.dtype} values, which are cut at 255', 0
+        return f'16 bits a channel with values up to {peak}, of which the upper 8 bits are read', peak, channels
+    return f'{image.dtype} values, which are cut at 255', 0, channels
 
 
 def _look(path: str, size: tuple[int, int] | None, decoder: Decoder, decode: bool) -> tuple[list[Problem], int]:
@@ -129,9 +133,15 @@ def _look(path: str, size: tuple[int, int] | None, decoder: Decoder, decode: boo
     problems = []
     if size is not None and turned and not upright and (header.orientation < 5 or found[0] == found[1]):
         problems.append(Problem('image-turned', f'{path} has EXIF orientation {header.orientation}'))
-    if header.eight_bits or not decoder.color_type.startswith(('color', 'gray')):
+    if not decoder.color_type.startswith(('color', 'gray')):
         return problems, 0
-    detail, peak = _depth(path)
+    if header.alpha:
+        problems.append(Problem('image-alpha', path))
+    if header.eight_bits:
+        return problems, 0
+    detail, peak, channels = _depth(path)
+    if channels == 4 and not header.alpha:
+        problems.append(Problem('image-alpha', path))
     if detail:
         problems.append(Problem('image-depth', f'{path} has {detail}'))
     return problems, peak

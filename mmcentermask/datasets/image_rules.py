@@ -34,4 +34,10 @@ _image_rule(
     'image is turned or mirrored by its EXIF orientation, which its size does not show',
     'make sure that it was annotated upright, or set color_type=color_ignore_orientation in its loader',
 )
+_image_rule(
+    'image-alpha',
+    'warning',
+    'image has a fourth channel (transparency or another band), which is not read',
+    'make sure that the other three are the image as it was annotated',
+)
 _image_rule('image-elsewhere', 'warning', 'image is outside of the image folder', 'make sure that this is meant')

@@ -53,7 +53,7 @@ def rle_problem(form: dict, height: int, width: int, decode: bool = True) -> tup
     """
     size, counts = form.get('size'), form.get('counts')
     if not isinstance(size, list) or len(size) != 2 or any(type(side) is not int for side in size):
-        return 'rle-invalid', f'size is {shown(size)} and not [height, width]'
+        return 'rle-invalid', f'size is {shown(size)} and not [height, width], two whole numbers'
     if size != [height, width]:
         h, w = (side if abs(side) < 1e9 else 'huge' for side in size)
         turned = ', height and width swapped' if size == [width, height] else ''

@@ -6,12 +6,13 @@ names what is left out, or perhaps not meant. The rules themselves are in entry_
 image_rules.py and class_rules.py.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from typing import NamedTuple
 
 from .annotation_tables import CocoSplit, CocoTables
+from .values import listed
 
-__all__ = ['RULES', 'Finding', 'Rule', 'at_object', 'rule']
+__all__ = ['RULES', 'Finding', 'Rule', 'at_object', 'check_num_classes', 'rule']
 
 
 class Finding(NamedTuple):
@@ -62,3 +63,13 @@ def at_object(tables: CocoTables, row: int, detail: str = '') -> Finding:
     """Return a finding at an object and its image."""
     image = int(tables.image[row])
     return Finding(detail, image=image if image >= 0 else None, annotation=int(row))
+
+
+def check_num_classes(num_classes: int | None, classes: Sequence[str], source: str) -> str | None:
+    """Compare the number of classes of the model with those of the data; return a sentence where they differ."""
+    if num_classes is None or num_classes == len(classes):
+        return None
+    return (
+        f'the model has {num_classes} classes, but {source} has {len(classes)}, {listed(classes)}: '
+        f'set model.num_classes={len(classes)}, or metainfo=dict(classes=...) in the datasets'
+    )

@@ -1,9 +1,10 @@
 """What may stand in a COCO file, and how messages show what stands there instead."""
 
 import json
+from collections.abc import Sequence
 from typing import Any
 
-__all__ = ['LARGEST', 'found_in', 'is_flag', 'is_id', 'is_name', 'is_number', 'is_side', 'printable', 'shown']
+__all__ = ['LARGEST', 'found_in', 'is_flag', 'is_id', 'is_name', 'is_number', 'is_side', 'listed', 'printable', 'shown']
 
 LARGEST = 1e9  # of a coordinate, in absolute value
 
@@ -59,6 +60,12 @@ def shown(value: Any, width: int = 40) -> str:
     except (TypeError, ValueError, RecursionError):
         text = repr(value)
     return printable(text if len(text) <= width else text[: width - 3] + '...', width)
+
+
+def listed(names: Sequence[str]) -> str:
+    """Write class names as Python would, with the comma that one name needs."""
+    text = ', '.join(map(repr, names[:6]))
+    return f'({text}, ...)' if len(names) > 6 else f'({text},)' if len(names) == 1 else f'({text})'
 
 
 def found_in(entry: dict, key: str) -> str:
