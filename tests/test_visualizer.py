@@ -71,7 +71,7 @@ def test_an_object_of_the_color_of_its_class_is_outlined_all_the_same():
     mask = np.zeros((1, 100, 100), bool)
     mask[0, 20:80, 20:80] = True
     drawn = draw_instances(image, some(mask, [0], [[20.0, 20, 80, 80]]), palette=(200, 0, 40))
-    assert drawn[20, 50].tolist() == drawn[50, 79].tolist() == [255] * 3 and (drawn[50, 50] == image[0, 0]).all()
+    assert drawn[20, 50].min() > 200 and drawn[50, 79].min() > 200 and (drawn[50, 50] == image[0, 0]).all()
 
 
 def test_a_class_has_one_color_in_truth_and_prediction():
