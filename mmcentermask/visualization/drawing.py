@@ -151,8 +151,8 @@ def _write(canvas: np.ndarray, texts: list[str], boxes: np.ndarray, colors: list
     height, width = canvas.shape[:2]
     size = font_size(height, width)
     pad = max(1, size // 8)
-    picture = Image.fromarray(canvas)
-    draw = ImageDraw.Draw(picture)
+    layer = Image.fromarray(canvas)
+    draw = ImageDraw.Draw(layer)
     # what no label may cover: other labels, and the centers of the objects
     taken = np.tile((boxes[:, :2] + boxes[:, 2:]) / 2, 2) + [-1, -1, 1, 1]
     for text, (x1, y1, x2, y2), color in zip(texts, boxes, colors, strict=True):
@@ -171,7 +171,7 @@ def _write(canvas: np.ndarray, texts: list[str], boxes: np.ndarray, colors: list
                 draw.text((x + pad, y + high / 2), text, fill=text_color(color), font=face, anchor='lm')
                 taken = np.concatenate([taken, [ground]])
                 break
-    return np.asarray(picture).copy()
+    return np.asarray(layer).copy()
 
 
 def _overlap(box: np.ndarray, others: np.ndarray) -> bool:
