@@ -121,6 +121,7 @@ def report(args: argparse.Namespace) -> None:
     from mmdet.apis import init_detector
 
     from mmcentermask import apis
+    from mmcentermask.atomic_write import atomic_write
     from mmcentermask.visualization import draw_curves, draw_predictions, read_run_log
 
     check_args(args)
@@ -137,7 +138,9 @@ def report(args: argparse.Namespace) -> None:
         grid, number = draw_predictions(model, cfg.val_dataloader.dataset, args.images, args.score_thr, args.scale)
     page = summary(args, log, sum(p.numel() for p in model.parameters()), number)
     out = Path(args.out or args.work_dir)
-    apis.write_files(out, {'predictions.png': grid, 'curves.png': draw_curves(log), 'summary.md': page.encode()})
+    for name, content in (('predictions.png', grid), ('curves.png', draw_curves(log)), ('summary.md', page.encode())):
+        with atomic_write(out / name, 'name another folder with --out') as file:
+            file.write(content)
     print(f'wrote {out}/summary.md, predictions.png and curves.png')
     if log.val:
         print(last_scores(log.val[-1]))

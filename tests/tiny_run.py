@@ -61,6 +61,13 @@ def change_json(path, change):
     path.write_text(json.dumps(content))
 
 
+def damage(path):
+    """Spoil a JPEG file where only the decoder finds out: header, size and ends stay, a Huffman table goes."""
+    content = path.read_bytes()
+    counts = content.index(b'\xff\xc4') + 5
+    path.write_bytes(content[:counts] + b'\xff' * 16 + content[counts + 16 :])
+
+
 def only_class(name):
     """Return a change that leaves one category, with its objects."""
 

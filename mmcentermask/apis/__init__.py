@@ -3,10 +3,16 @@
 from ..datasets.data_check import check_data_for_testing, check_data_for_training
 from ..datasets.image_files import named_image_errors
 from ..errors import AnnotationError, CheckpointError, ImageError, InputError, MissingFileError
+from .early_checks import (
+    check_device,
+    check_prediction_options,
+    check_writable,
+    named_download_errors,
+    named_missing_packages,
+)
 from .image_inputs import list_images, read_image
-from .inferencer import CenterMaskInferencer, check_prediction_options
+from .inferencer import CenterMaskInferencer
 from .launch import build_runner, check_least, check_once, end_processes, report_input_errors, start_processes
-from .machine_check import check_device, check_writable, named_download_errors, named_missing_packages
 from .model_check import check_model_for_testing, check_model_for_training
 from .output_files import write_files
 from .run_check import check_run

@@ -25,11 +25,11 @@ from mmcentermask.structures import rle_to_json
 from ..atomic_write import atomic_write
 from ..errors import ImageError, InputError, MissingFileError
 from .checkpoint_check import check_same_model, read_checkpoint
+from .early_checks import check_device, check_prediction_options, named_missing_packages
 from .image_inputs import ResultNames, describe, list_images, read_image, result_names
-from .machine_check import check_device, check_writable, named_missing_packages
 from .run_config import load_config
 
-__all__ = ['CenterMaskInferencer', 'check_prediction_options']
+__all__ = ['CenterMaskInferencer']
 
 _HINT = 'name another folder with --out-dir'
 
@@ -189,6 +189,8 @@ class CenterMaskInferencer(DetInferencer):
             yield chunk
 
     def _prepare(self, pixels: np.ndarray, what: str) -> dict:
+        if self._reading['color_type'].startswith('gray'):  # a model of one channel
+            pixels = cv2.cvtColor(pixels, cv2.COLOR_BGR2GRAY)
         try:
             return self.pipeline(pixels)
         except (cv2.error, ValueError, ArithmeticError) as error:  # of a transform
@@ -276,26 +278,6 @@ class CenterMaskInferencer(DetInferencer):
             with atomic_write(Path(pred_out_dir, 'preds', name), _HINT) as file:
                 file.write(json.dumps(result).encode())
         return result
-
-
-def check_prediction_options(batch_size: int, pred_score_thr: float, out_dir: str = '') -> None:
-    """Check the options of a prediction, before anything that takes time.
-
-    Args:
-        batch_size (int): Images at a time.
-        pred_score_thr (float): Least score to draw.
-        out_dir (str): Folder to write to; '' writes nothing. Defaults to ''.
-
-    Raises:
-        InputError: If one is out of range.
-        OutputError: If the folder cannot be written to.
-    """
-    if isinstance(batch_size, bool) or not isinstance(batch_size, int) or batch_size < 1:
-        raise InputError(f'--batch-size is {batch_size}: give a whole number of 1 or more.')
-    if not 0 <= pred_score_thr <= 1:
-        raise InputError(f'--pred-score-thr is {pred_score_thr}: give a score from 0 to 1.')
-    if out_dir:
-        check_writable(out_dir)
 
 
 def _with_options(model: str | dict | Config | None, options: dict | list | None) -> str | dict | Config | None:

@@ -11,7 +11,7 @@ from mmengine.runner import find_latest_checkpoint
 
 from ..errors import ConfigError, InputError, MissingFileError
 from .config_options import limit_intervals, set_from_file, set_from_options
-from .machine_check import named_missing_packages
+from .early_checks import named_missing_packages
 
 __all__ = ['load_config', 'set_auto_scale_lr', 'set_resume', 'use_amp']
 

@@ -1,4 +1,4 @@
-"""Finds out in time what this machine lacks: a device, a package, a place to write to."""
+"""Finds out early what cannot work here: a device, a package, a folder to write to, the options of a prediction."""
 
 from __future__ import annotations
 
@@ -13,7 +13,13 @@ import torch
 
 from ..errors import InputError, OutputError
 
-__all__ = ['check_device', 'check_writable', 'named_download_errors', 'named_missing_packages']
+__all__ = [
+    'check_device',
+    'check_prediction_options',
+    'check_writable',
+    'named_download_errors',
+    'named_missing_packages',
+]
 
 
 def check_device(device: str | torch.device | None) -> None:
@@ -64,6 +70,26 @@ def check_writable(folder: str | Path, option: str = '--out-dir') -> None:
     except (OSError, ValueError) as error:
         reason = getattr(error, 'strerror', None) or error
         raise OutputError(f'cannot write to {folder} ({reason}): name another folder with {option}.') from error
+
+
+def check_prediction_options(batch_size: int, pred_score_thr: float, out_dir: str = '') -> None:
+    """Check the options of a prediction, before anything that takes time.
+
+    Args:
+        batch_size (int): Images at a time.
+        pred_score_thr (float): Least score to draw.
+        out_dir (str): Folder to write to; '' writes nothing. Defaults to ''.
+
+    Raises:
+        InputError: If one is out of range.
+        OutputError: If the folder cannot be written to.
+    """
+    if isinstance(batch_size, bool) or not isinstance(batch_size, int) or batch_size < 1:
+        raise InputError(f'--batch-size is {batch_size}: give a whole number of 1 or more.')
+    if not 0 <= pred_score_thr <= 1:
+        raise InputError(f'--pred-score-thr is {pred_score_thr}: give a score from 0 to 1.')
+    if out_dir:
+        check_writable(out_dir)
 
 
 @contextlib.contextmanager
