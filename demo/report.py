@@ -127,7 +127,7 @@ def report(args: argparse.Namespace) -> None:
     check_args(args)
     cfg = apis.load_config(args.config, args.cfg_options, args.work_dir)
     log = read_run_log(args.work_dir)
-    # The AP values in the log are of the validation data, and so shall be the pictures.
+    # The AP values in the log are of the validation data, and so shall be the drawings.
     cfg.test_dataloader, cfg.test_evaluator = cfg.val_dataloader, cfg.val_evaluator
     cfg.load_from = args.checkpoint
     apis.check_data_for_testing(cfg)

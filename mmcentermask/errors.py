@@ -3,6 +3,7 @@
 __all__ = [
     'AnnotationError',
     'CheckpointError',
+    'ConfigError',
     'ImageError',
     'InputError',
     'InvalidLossError',
@@ -21,6 +22,10 @@ class MissingFileError(InputError, FileNotFoundError):
 
 class AnnotationError(InputError):
     """An annotation file cannot be read, or does not fit the data set or the model."""
+
+
+class ConfigError(InputError):
+    """A config cannot be read, or a setting of it, such as an argument of a model, cannot be used."""
 
 
 class CheckpointError(InputError):

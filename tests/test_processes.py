@@ -86,7 +86,7 @@ def test_two_nodes_of_two_processes(tmp_path):
     ]
     outputs = [finish(node) for node in nodes]
     assert (tmp_path / 'run/iter_2.pth').is_file()
-    assert 'Distributed launcher: pytorch' in outputs[0] and 'GPU number: 4' in outputs[0]
+    assert 'Device: cpu, 4 process(es), 1 thread(s) each' in outputs[0]
 
 
 TELLER = """

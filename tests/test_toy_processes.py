@@ -49,3 +49,11 @@ def test_all_processes_stop_and_name_the_images_of_the_one(found):
 @pytest.mark.slow
 def test_all_processes_stop_where_the_disk_of_the_main_one_is_full(found):
     assert found[0]['full'] == found[1]['full'] and 'iter_1.pth cannot be written (No space left' in found[0]['full']
+
+
+@pytest.mark.slow
+def test_each_process_validates_the_statistics_that_are_saved(found):
+    one, other = found[0]['means'], found[1]['means']
+    for run in ('synced', 'averaged'):
+        assert one[run]['validated'] == other[run]['validated'] == one[run]['saved'] != [0, 0, 0]
+    assert one['plain']['validated'] != other['plain']['validated']

@@ -66,6 +66,14 @@ def test_pixels_of_a_mask_have_its_color_and_the_others_stay():
     assert draw_instances(image, some(polygons, [1], found.bboxes.tolist()), alpha=0.5)[100, 100, 0] == 178
 
 
+def test_an_object_of_the_color_of_its_class_is_outlined_all_the_same():
+    image = np.full((100, 100, 3), (200, 0, 40), np.uint8)
+    mask = np.zeros((1, 100, 100), bool)
+    mask[0, 20:80, 20:80] = True
+    drawn = draw_instances(image, some(mask, [0], [[20.0, 20, 80, 80]]), palette=(200, 0, 40))
+    assert drawn[20, 50].min() > 200 and drawn[50, 79].min() > 200 and (drawn[50, 50] == image[0, 0]).all()
+
+
 def test_a_class_has_one_color_in_truth_and_prediction():
     visualizer = CenterMaskVisualizer(name='colors')
     visualizer.dataset_meta = dict(classes=('a', 'b'), palette=CocoDataset.METAINFO['palette'])

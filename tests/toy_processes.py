@@ -13,6 +13,7 @@ import torch.distributed as dist
 from toy_run import Seen, Toy, toy_runner
 
 import conftest  # noqa: F401
+from mmcentermask.apis import end_processes
 from mmcentermask.errors import InvalidLossError, OutputError
 
 folder = Path(sys.argv[1])
@@ -43,6 +44,37 @@ def train(name, iters, bad=None, accumulate=1, skip=False, **options):
     )
 
 
+class Counting(Toy):
+    """A Toy whose batch norm sees other numbers in each process."""
+
+    def __init__(self):
+        super().__init__()
+        self.norm = torch.nn.BatchNorm1d(3)
+
+    def forward(self, inputs, index, data_samples, mode='tensor'):
+        if mode == 'predict':
+            at_validation.append(self.norm.running_mean.tolist())
+        else:
+            self.norm(torch.stack(inputs))
+        return super().forward(inputs, index, data_samples, mode)
+
+
+def means_at_validation_and_in_the_file():
+    """Train with statistics that differ by process; return them as validated, as averaged for EMA, and as saved."""
+    sync, ema = dict(type='SyncModelBuffersHook'), dict(type='EMAHook', momentum=0.5, update_buffers=True, priority=49)
+    options = dict(
+        runner_launcher='pytorch', runner_cfg=dict(model_wrapper_cfg=dict(wrapper, find_unused_parameters=True))
+    )
+    runs = {}
+    for name, hooks in dict(plain=[], synced=[sync], averaged=[ema, sync]).items():
+        at_validation.clear()
+        toy_runner(folder / name, 2, model=Counting(), hooks=hooks, values=[0.5, 0.6], **options).train()
+        saved = torch.load(folder / name / 'iter_2.pth', weights_only=False)['state_dict']['norm.running_mean']
+        runs[name] = dict(validated=at_validation[-1], saved=saved.tolist())
+    return runs
+
+
+at_validation = []
 found = dict(whole=train('whole', 6), begun=train('parts', 4), ended=train('parts', 6, runner_resume=True))
 bad = {3: math.nan} if rank == 1 else {}
 found['skipped'] = train('skipped', 6, bad, skip=True)
@@ -62,7 +94,8 @@ try:
     train('full', 2)
 except OutputError as error:
     found['full'] = str(error)
+if rank == 0:
+    os.fsync = fsync
+found['means'] = means_at_validation_and_in_the_file()
 (folder / f'{rank}.json').write_text(json.dumps(found))
-dist.barrier()
-# gloo's thread may let go of a tensor while the interpreter ends, and brings the process down (seen on a busy machine)
-os._exit(0)
+end_processes(0)

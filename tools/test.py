@@ -59,6 +59,7 @@ def test(args: argparse.Namespace) -> None:
     cfg.load_from = args.checkpoint
     if args.show or args.show_dir:
         cfg = trigger_visualization_hook(cfg, args)
+    apis.check_writable(cfg.work_dir, '--work-dir')
     apis.start_processes(cfg, args.launcher, args.local_rank)
     if args.fast is not None and not issubclass(MODELS.get(cfg.model.type), CenterMask):
         raise apis.InputError(f'--fast is for a CenterMask, but {args.config} has a {cfg.model.type}: leave it out.')
@@ -74,7 +75,7 @@ def test(args: argparse.Namespace) -> None:
     runner = apis.build_runner(cfg)
     if args.out is not None:
         runner.test_evaluator.metrics.append(DumpRunLengths(out_file_path=args.out))
-    with apis.named_image_errors():
+    with apis.named_image_errors(), apis.named_download_errors():
         runner.test()
 
 

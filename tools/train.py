@@ -46,12 +46,13 @@ def train(args: argparse.Namespace) -> None:
     if args.auto_scale_lr:
         apis.set_auto_scale_lr(cfg)
     apis.set_resume(cfg, args.resume)
+    apis.check_writable(cfg.work_dir, '--work-dir')
     apis.start_processes(cfg, args.launcher, args.local_rank)
     apis.check_once(apis.check_run, cfg)
     if not args.no_check:
         apis.check_once(apis.check_data_for_training, cfg)
     apis.check_once(apis.check_model_for_training, cfg)
-    with apis.named_image_errors():
+    with apis.named_image_errors(), apis.named_download_errors():
         apis.build_runner(cfg).train()
 
 

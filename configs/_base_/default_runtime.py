@@ -7,6 +7,7 @@ default_hooks = dict(
     checkpoint=dict(type='ResumableCheckpointHook', by_epoch=False, interval=10000, max_keep_ckpts=3),
     invalid_loss=dict(type='InvalidLossHook'),
     logger=dict(type='MainProcessLoggerHook'),
+    sync_buffers=dict(type='SyncModelBuffersHook'),
 )
 log_processor = dict(by_epoch=False)
 visualizer = dict(type='CenterMaskVisualizer')  # draws masks in either form

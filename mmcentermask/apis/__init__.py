@@ -3,10 +3,16 @@
 from ..datasets.data_check import check_data_for_testing, check_data_for_training
 from ..datasets.image_files import named_image_errors
 from ..errors import AnnotationError, CheckpointError, ImageError, InputError, MissingFileError
-from .early_checks import check_device, check_prediction_options, check_writable, named_missing_packages
+from .early_checks import (
+    check_device,
+    check_prediction_options,
+    check_writable,
+    named_download_errors,
+    named_missing_packages,
+)
 from .image_inputs import list_images, read_image
 from .inferencer import CenterMaskInferencer
-from .launch import build_runner, check_least, check_once, report_input_errors, start_processes
+from .launch import build_runner, check_least, check_once, end_processes, report_input_errors, start_processes
 from .model_check import check_model_for_testing, check_model_for_training
 from .output_files import write_files
 from .run_check import check_run
@@ -31,8 +37,10 @@ __all__ = [
     'check_prediction_options',
     'check_run',
     'check_writable',
+    'end_processes',
     'list_images',
     'load_config',
+    'named_download_errors',
     'named_image_errors',
     'named_missing_packages',
     'read_image',

@@ -1,22 +1,28 @@
 """Starts a run, in one process or many, and ends it with one sentence where the user's input is at fault."""
 
 import argparse
+import atexit
 import os
 import sys
 from collections.abc import Callable
+from datetime import timedelta
 
 import torch.distributed as torch_dist
 from mmdet.registry import RUNNERS
 from mmdet.utils import setup_cache_size_limit_of_dynamo
 from mmengine.config import Config
 from mmengine.device import get_device
-from mmengine.dist import broadcast_object_list, get_rank, init_dist, is_distributed
+from mmengine.dist import get_rank, init_dist, is_distributed
 from mmengine.runner import Runner
 from mmengine.utils.dl_utils import set_multi_processing
 
-from ..errors import InputError
+from ..errors import ImageError, InputError
+from .cpu_threads import set_cpu_threads
+from .quiet_runner import QuietRunner
 
-__all__ = ['build_runner', 'check_least', 'check_once', 'report_input_errors', 'start_processes']
+__all__ = ['build_runner', 'check_least', 'check_once', 'end_processes', 'report_input_errors', 'start_processes']
+
+_PATIENCE = timedelta(days=1)  # of the processes that wait for the first one's checks
 
 
 def check_least(args: argparse.Namespace, **least: float) -> None:
@@ -50,12 +56,18 @@ def start_processes(cfg: Config, launcher: str, local_rank: int = 0) -> None:
         InputError: If the launcher did not start this process, or needs an accelerator.
     """
     cfg.launcher = launcher
+    if get_device() == 'cpu':
+        set_cpu_threads(1 if launcher == 'none' else 2)
+        if 'dist_cfg' in (cfg.get('env_cfg') or {}):
+            cfg.env_cfg.dist_cfg = dict(backend='gloo')
     if launcher == 'none':
         return
     os.environ.setdefault('LOCAL_RANK', str(local_rank))
     if launcher == 'pytorch' and 'RANK' not in os.environ:
         raise InputError('--launcher pytorch is for processes that torchrun started: use tools/dist_train.sh.')
     env_cfg = cfg.get('env_cfg') or {}
+    for name in ('OMP_NUM_THREADS', 'MKL_NUM_THREADS'):
+        os.environ.setdefault(name, '1')  # as mmengine does with two long warnings
     # as the Runner would, which must not find another start method
     set_multi_processing(**env_cfg.get('mp_cfg', {}), distributed=True)
     if get_device() != 'cpu':
@@ -80,19 +92,22 @@ def check_once(check: Callable[[Config], None], cfg: Config) -> None:
     if not is_distributed():
         check(cfg)
         return
+    # the limit of the default group, 10 or 30 minutes, is too short for the annotations of a million images
+    group = torch_dist.new_group(backend='gloo', timeout=_PATIENCE)
     found = [None]
     if get_rank() == 0:
         try:
             check(cfg)
         except InputError as error:
             found = [str(error)]
-    broadcast_object_list(found)
+    torch_dist.broadcast_object_list(found, group=group)
+    torch_dist.destroy_process_group(group)
     if found[0] is not None:
         raise InputError(found[0])
 
 
 def build_runner(cfg: Config) -> Runner:
-    """Build the Runner that the config asks for: ``runner_type``, or mmengine's.
+    """Build the Runner that the config asks for: ``runner_type``, or mmengine's with a quiet start.
 
     Args:
         cfg (Config): The config.
@@ -101,7 +116,7 @@ def build_runner(cfg: Config) -> Runner:
         Runner: Ready to train or test.
     """
     setup_cache_size_limit_of_dynamo()
-    return RUNNERS.build(cfg) if 'runner_type' in cfg else Runner.from_cfg(cfg)
+    return RUNNERS.build(cfg) if 'runner_type' in cfg else QuietRunner.from_cfg(cfg)
 
 
 def report_input_errors(job: Callable[[argparse.Namespace], None], args: argparse.Namespace) -> int:
@@ -114,14 +129,43 @@ def report_input_errors(job: Callable[[argparse.Namespace], None], args: argpars
     Returns:
         int: Exit code, 0 or 1.
     """
+    code = 0
     try:
         job(args)
     except InputError as error:
-        if get_rank() == 0:
+        code = 1
+        # what one process finds in its own images, the first one does not know
+        if _rank(args) == 0 or isinstance(error, ImageError):
             print(f'error: {error}', file=sys.stderr, flush=True)
-        return 1
-    finally:
-        # an unexpected error may have left the others waiting in the middle of a collective call
-        if sys.exc_info()[0] is None and torch_dist.is_available() and torch_dist.is_initialized():
-            torch_dist.destroy_process_group()
-    return 0
+    # after an unexpected error the others may wait in the middle of a collective call: nothing is ended in order
+    end_processes(code)
+    return code
+
+
+def _rank(args: argparse.Namespace) -> int:
+    """Return the number of this process, also before it has joined the others."""
+    if is_distributed() or getattr(args, 'launcher', 'none') == 'none':
+        return get_rank()
+    return int(os.environ.get('RANK') or os.environ.get('SLURM_PROCID') or os.environ.get('OMPI_COMM_WORLD_RANK') or 0)
+
+
+def end_processes(code: int) -> None:
+    """Leave the processes of a distributed run; those that talk through gloo end here.
+
+    Threads of gloo outlive ``destroy_process_group`` where a model was wrapped. They may let go of a tensor while the
+    interpreter ends, which brings the process down with a core dump. So the interpreter is not ended.
+
+    Args:
+        code (int): Exit code; with 0, all processes wait for each other.
+    """
+    if not is_distributed():
+        return
+    if code == 0:
+        torch_dist.barrier()
+    if torch_dist.get_backend() != 'gloo':
+        torch_dist.destroy_process_group()
+        return
+    atexit._run_exitfuncs()  # as the interpreter would: workers of data loaders end, and logs are written
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os._exit(code)

@@ -1,7 +1,7 @@
 """Builds a config's model once, to find out what cannot work before a run writes anything."""
 
 import copy
-import traceback
+from importlib.util import find_spec
 
 from mmdet.registry import MODELS
 from mmengine.config import Config
@@ -24,7 +24,7 @@ _WEIGHTS_HINT = (
 
 
 def build_model(cfg: Config) -> nn.Module:
-    """Build the model; what this package itself refuses becomes an InputError.
+    """Build the model.
 
     Args:
         cfg (Config): The whole config.
@@ -33,16 +33,10 @@ def build_model(cfg: Config) -> nn.Module:
         nn.Module: The model, not initialized.
 
     Raises:
-        InputError: An unknown VoVNet variant, say.
+        ConfigError: If a model of this package refuses its arguments: an unknown VoVNet variant, say.
     """
     init_default_scope(cfg.get('default_scope', 'mmdet'))
-    try:
-        return MODELS.build(copy.deepcopy(cfg.model))
-    except ValueError as error:
-        frame = list(traceback.walk_tb(error.__traceback__))[-1][0]
-        if not frame.f_globals.get('__name__', '').startswith('mmcentermask.'):
-            raise
-        raise InputError(str(error)) from error
+    return MODELS.build(copy.deepcopy(cfg.model))
 
 
 def _pretrained(init_cfg) -> dict | None:
@@ -62,6 +56,15 @@ def check_model_for_training(cfg: Config) -> None:
     model = build_model(cfg)
     backbone = getattr(model, 'backbone', None)
     init_cfg = _pretrained(cfg.model.get('init_cfg')) or _pretrained(cfg.model.get('backbone', {}).get('init_cfg'))
+    if (
+        init_cfg is not None
+        and init_cfg['checkpoint'].startswith('torchvision://')
+        and find_spec('torchvision') is None
+    ):
+        raise InputError(
+            f'init_cfg of the config names {init_cfg["checkpoint"]}, which needs the package torchvision: '
+            'pip install torchvision, or give a file (--cfg-options model.backbone.init_cfg.checkpoint=FILE).'
+        )
     if cfg.get('load_from'):
         checkpoint = read_checkpoint(cfg.load_from)
         if cfg.get('resume'):

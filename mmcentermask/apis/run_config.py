@@ -1,6 +1,7 @@
 """Reads the config of a run and applies the options of the command line."""
 
 import argparse
+import os
 from pathlib import Path
 from typing import Any
 
@@ -8,8 +9,9 @@ from mmengine.config import Config, DictAction
 from mmengine.device import get_device
 from mmengine.runner import find_latest_checkpoint
 
-from ..errors import InputError, MissingFileError
+from ..errors import ConfigError, InputError, MissingFileError
 from .config_options import limit_intervals, set_from_file, set_from_options
+from .early_checks import named_missing_packages
 
 __all__ = ['load_config', 'set_auto_scale_lr', 'set_resume', 'use_amp']
 
@@ -34,6 +36,26 @@ def read_options(texts: list[str]) -> dict[str, Any]:
     return parser.parse_args(['--cfg-options', *texts]).cfg_options
 
 
+def _read(path: str) -> Config:
+    """Read a config file, which is a program: whatever it raises is the user's to mend."""
+    try:
+        with named_missing_packages(f'the config {path}'):
+            cfg = Config.fromfile(path)
+    except InputError:
+        raise
+    except Exception as error:
+        raise ConfigError(
+            f'the config {path} cannot be read ({type(error).__name__}: {error}): mend it, or the base it names; '
+            'those in configs/centermask/ can be read.'
+        ) from error
+    if os.environ.get('MMDET_DATASETS') == '' and cfg.get('data_root') == '':
+        raise ConfigError(
+            f'the config {path} takes its data folder from the environment variable MMDET_DATASETS, which is empty: '
+            'unset it for the default, or set it to the folder.'
+        )
+    return cfg
+
+
 def load_config(path: str, options: dict[str, Any] | list[str] | None = None, work_dir: str | None = None) -> Config:
     """Read a config file and override parts of it.
 
@@ -51,15 +73,19 @@ def load_config(path: str, options: dict[str, Any] | list[str] | None = None, wo
 
     Raises:
         MissingFileError: If there is no such config file.
+        ConfigError: If the file cannot be read, or needs a package that is not installed.
         InputError: If one of the three cannot be used with this config, nothing reads an option, or one has no ``=``.
     """
     if not Path(path).is_file():
         raise MissingFileError(f'there is no config {path}: give a file such as those in configs/centermask/.')
     options = read_options(options) if isinstance(options, list) and options else dict(options or {})
-    cfg = Config.fromfile(path)
+    cfg = _read(path)
     set_from_file(cfg, path)
     cfg.merge_from_dict(set_from_options(cfg, options))
     limit_intervals(cfg)
+    for name in ('train_dataloader', 'val_dataloader', 'test_dataloader'):
+        if cfg.get(name) and cfg[name].get('num_workers') == 0:
+            cfg[name].persistent_workers = False  # torch refuses to keep workers that are not there
     if work_dir is not None:
         cfg.work_dir = work_dir
     elif cfg.get('work_dir') is None:

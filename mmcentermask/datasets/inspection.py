@@ -3,18 +3,14 @@
 from collections.abc import Callable
 from typing import NamedTuple
 
-# The order in which rules are told: what follows from other faults comes last.
-# isort: off
-from . import entry_rules, geometry_rules, image_rules  # noqa: F401
-from . import class_rules  # noqa: F401
-# isort: on
-
+from . import class_rules, entry_rules, geometry_rules, image_rules  # noqa: F401 - put their rules into the table
 from .annotation_tables import CocoSplit, CocoTables
 from .coco import read_coco
 from .rules import RULES, Finding
 
 __all__ = ['Inspection', 'inspect_dataset']
 
+_FOLLOWING = ('nothing-usable', 'many-lost', 'class-empty')  # from other faults, which are told first
 _TOLERATED = 0.1  # share of damaged images that training goes on without; more is a broken copy of the data
 
 
@@ -71,4 +67,5 @@ def inspect_dataset(
         if those:
             found[name] = those
     inspection = Inspection(split, tables, found)
-    return inspection._replace(found=dict(sorted(found.items(), key=lambda item: not inspection.is_error(item[0]))))
+    order = sorted(found, key=lambda name: (not inspection.is_error(name), name in _FOLLOWING))
+    return inspection._replace(found={name: found[name] for name in order})

@@ -8,6 +8,8 @@ from mmdet.registry import MODELS
 from mmdet.utils import ConfigType, OptMultiConfig
 from torch import Tensor
 
+from ..errors import ConfigError
+
 _FARTHEST = 8  # sides of the images of a batch, from the corner: RoIs reach no farther than that
 
 
@@ -30,7 +32,7 @@ class AdaptiveRoIExtractor(SingleRoIExtractor):
         init_cfg (dict, optional): Defaults to None.
 
     Raises:
-        ValueError: If ``k_min`` is above ``k_max``, or the strides are not those of levels k_min..k_max.
+        ConfigError: If ``k_min`` is above ``k_max``, or the strides are not those of levels k_min..k_max.
     """
 
     def __init__(
@@ -43,10 +45,10 @@ class AdaptiveRoIExtractor(SingleRoIExtractor):
         init_cfg: OptMultiConfig = None,
     ) -> None:
         if k_min > k_max:
-            raise ValueError(f'AdaptiveRoIExtractor: k_min ({k_min}) must not be above k_max ({k_max}).')
+            raise ConfigError(f'AdaptiveRoIExtractor: k_min ({k_min}) must not be above k_max ({k_max}).')
         expected = [2**k for k in range(k_min, k_max + 1)]
         if list(featmap_strides) != expected:
-            raise ValueError(
+            raise ConfigError(
                 f'AdaptiveRoIExtractor: levels k_min={k_min}..k_max={k_max} have strides {expected}, '
                 f'but featmap_strides is {list(featmap_strides)}.'
             )

@@ -9,6 +9,7 @@ from mmdet.utils import ConfigType, OptConfigType, OptMultiConfig
 from torch import Tensor
 from torch.nn.modules.utils import _pair
 
+from ..errors import ConfigError
 from .proposals import check_proposals
 
 
@@ -32,7 +33,7 @@ class CenterMask(SingleStageDetector):
         init_cfg (dict, optional): Defaults to None.
 
     Raises:
-        ValueError: If ``num_classes`` is not a positive whole number, the neck's levels do not fit those of the
+        ConfigError: If ``num_classes`` is not a positive whole number, the neck's levels do not fit those of the
             heads, or ``bbox_head`` is one whose proposals in training are not its boxes in evaluation.
     """
 
@@ -51,7 +52,7 @@ class CenterMask(SingleStageDetector):
         bbox_head, roi_head = copy.deepcopy(bbox_head), copy.deepcopy(roi_head)
         if num_classes is not None:
             if not isinstance(num_classes, int) or num_classes < 1:
-                raise ValueError(f'CenterMask: num_classes must be a whole number of at least 1, not {num_classes!r}.')
+                raise ConfigError(f'CenterMask: num_classes must be a whole number of at least 1, not {num_classes!r}.')
             for head in (bbox_head, roi_head['mask_head'], roi_head.get('mask_iou_head')):
                 if head is not None:
                     head['num_classes'] = num_classes
@@ -75,14 +76,14 @@ class CenterMask(SingleStageDetector):
         if levels is None or strides is None:
             return
         if len(strides) > levels:
-            raise ValueError(
+            raise ConfigError(
                 f'CenterMask: the bbox_head reads {len(strides)} levels, of strides {strides}, '
                 f'but the neck has num_outs={levels}: make them fit.'
             )
         finest = strides[0] // 2 ** (levels - len(strides))
         roi_strides = list(self.roi_head.mask_roi_extractor.featmap_strides)
         if roi_strides[0] != finest:
-            raise ValueError(
+            raise ConfigError(
                 f"CenterMask: the neck's {levels} levels begin at stride {finest}, if the bbox_head's strides "
                 f'{strides} are right, but the mask_roi_extractor has featmap_strides={roi_strides}: make them fit.'
             )

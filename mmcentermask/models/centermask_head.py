@@ -10,6 +10,8 @@ from mmengine.config import ConfigDict
 from mmengine.structures import InstanceData
 from torch import Tensor
 
+from ..errors import ConfigError
+
 _FARTHEST = 8  # image sides: coordinates beyond are clamped for NMS
 
 
@@ -61,7 +63,7 @@ class CenterMaskHead(FCOSHead):
             ``use_sigmoid=True``.
 
     Raises:
-        ValueError: If ``loss_cls`` is not one of sigmoids.
+        ConfigError: If ``loss_cls`` is not one of sigmoids.
     """
 
     def __init__(
@@ -86,7 +88,7 @@ class CenterMaskHead(FCOSHead):
         )
         self.score_power = score_power
         if not self.use_sigmoid_cls:
-            raise ValueError(
+            raise ConfigError(
                 f'{type(self).__name__}: classes are scored by sigmoids, so loss_cls must be one of sigmoids: '
                 'write use_sigmoid=True into it, as in dict(type="CrossEntropyLoss", use_sigmoid=True).'
             )

@@ -11,6 +11,7 @@ from mmdet.utils import ConfigType, InstanceList, OptConfigType
 from mmengine.structures import InstanceData
 from torch import Tensor
 
+from mmcentermask.errors import ConfigError
 from mmcentermask.structures import check_mask_format
 
 from .adaptive_roi_extractor import AdaptiveRoIExtractor
@@ -35,7 +36,7 @@ class CenterMaskRoIHead(StandardRoIHead):
         init_cfg (dict, optional): Defaults to None.
 
     Raises:
-        ValueError: If there is no such ``mask_format``, or ``mask_head`` is no SAGMaskHead.
+        ConfigError: If there is no such ``mask_format``, or ``mask_head`` is no SAGMaskHead.
     """
 
     def __init__(
@@ -56,7 +57,7 @@ class CenterMaskRoIHead(StandardRoIHead):
         )
         check_mask_format(test_cfg)
         if not isinstance(self.mask_head, SAGMaskHead):
-            raise ValueError(
+            raise ConfigError(
                 f'{type(self).__name__}: mask_head must be a SAGMaskHead, which can compute the map of one class, '
                 f'not {type(self.mask_head).__name__}: SAGMaskHead with attention=None is FCNMaskHead.'
             )

@@ -11,6 +11,7 @@ from mmengine.model import BaseTTAModel
 from mmengine.structures import InstanceData
 from torch import Tensor, nn
 
+from ..errors import ConfigError
 from .centermask import CenterMask
 from .centermask_head import shift_for_nms
 
@@ -36,7 +37,7 @@ class CenterMaskTTA(BaseTTAModel):
         data_preprocessor (dict, optional): In the place of the model's. Defaults to None.
 
     Raises:
-        ValueError: If the model is no CenterMask, or ``tta_cfg`` lacks something.
+        ConfigError: If the model is no CenterMask, or ``tta_cfg`` lacks something.
     """
 
     def __init__(
@@ -44,13 +45,13 @@ class CenterMaskTTA(BaseTTAModel):
     ) -> None:
         super().__init__(module=module, data_preprocessor=data_preprocessor)
         if not isinstance(self.module, CenterMask):
-            raise ValueError(
+            raise ConfigError(
                 f'CenterMaskTTA: the model is a {type(self.module).__name__}, but only a CenterMask has the parts it '
                 "needs: use tta_model=dict(type='DetTTAModel', ...) for detectors without masks."
             )
         missing = [name for name in ('nms', 'max_per_img') if name not in (tta_cfg or {})]
         if missing:
-            raise ValueError(
+            raise ConfigError(
                 f'CenterMaskTTA: tta_cfg has no {" and no ".join(missing)}: write tta_cfg='
                 "dict(nms=dict(type='nms', iou_threshold=0.6), max_per_img=100), say."
             )

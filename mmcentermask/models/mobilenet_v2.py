@@ -3,6 +3,7 @@
 from mmdet.models.backbones import MobileNetV2
 from mmdet.registry import MODELS
 
+from ..errors import ConfigError
 from .untrained_norms import UntrainedNormGuard
 
 
@@ -18,14 +19,14 @@ class TrimmedMobileNetV2(MobileNetV2):
         **kwargs: As MobileNetV2.
 
     Raises:
-        ValueError: If ``out_indices`` asks for the convolution that is left out.
+        ConfigError: If ``out_indices`` asks for the convolution that is left out.
         RuntimeError: See UntrainedNormGuard.
     """
 
     def __init__(self, *args, **kwargs) -> None:
         super().__init__(*args, **kwargs)
         if 7 in self.out_indices:
-            raise ValueError('TrimmedMobileNetV2 has no layer 7; use MobileNetV2 for its last convolution.')
+            raise ConfigError('TrimmedMobileNetV2 has no layer 7; use MobileNetV2 for its last convolution.')
         self.layers.remove('conv2')
         del self.conv2
         self.register_forward_pre_hook(UntrainedNormGuard())

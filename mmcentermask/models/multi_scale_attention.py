@@ -6,6 +6,7 @@ import torch
 from mmdet.registry import MODELS
 from torch import Tensor, nn
 
+from ..errors import ConfigError
 from .sag_mask_head import SpatialAttention
 
 
@@ -22,13 +23,13 @@ class MultiScaleSpatialAttention(SpatialAttention):
         channels (int): Output channels of each convolution. Defaults to 4.
 
     Raises:
-        ValueError: If ``kernel_size`` is even, or ``dilations`` has none, or one below 1.
+        ConfigError: If ``kernel_size`` is even, or ``dilations`` has none, or one below 1.
     """
 
     def __init__(self, kernel_size: int = 3, dilations: Sequence[int] = (1, 2, 3), channels: int = 4) -> None:
         super().__init__(kernel_size)
         if not dilations or min(dilations) < 1:
-            raise ValueError(
+            raise ConfigError(
                 f'MultiScaleSpatialAttention: dilations must be whole numbers of at least 1, not {dilations}.'
             )
         self.conv = nn.ModuleList(

@@ -7,6 +7,8 @@ from mmdet.models.dense_heads.base_dense_head import BaseDenseHead
 from mmdet.models.dense_heads.guided_anchor_head import GuidedAnchorHead
 from torch import nn
 
+from ..errors import ConfigError
+
 _DECODING = ('predict_by_feat', 'loss_and_predict')
 _OUTPUTS = ('forward_single', *_DECODING)
 _SCALED = 'its distances are multiplied by the stride in evaluation only'
@@ -33,11 +35,11 @@ def check_proposals(head: nn.Module) -> None:
         head (nn.Module): A dense head.
 
     Raises:
-        ValueError: If the head is known to differ, or cannot make proposals in training at all.
+        ConfigError: If the head is known to differ, or cannot make proposals in training at all.
     """
     name = type(head).__name__
     if not isinstance(head, BaseDenseHead):
-        raise ValueError(
+        raise ConfigError(
             f'CenterMask: {name} cannot be the bbox_head, because it is no dense head of mmdet (a BaseDenseHead), '
             'which gives losses and proposals at once: use CenterMaskHead, ATSSHead or GFLHead.'
         )
@@ -45,7 +47,7 @@ def check_proposals(head: nn.Module) -> None:
     if 'rescale' not in parameters and any(p.kind is p.VAR_KEYWORD for p in parameters.values()):
         parameters = inspect.signature(BaseDenseHead.predict_by_feat).parameters  # passed on by **kwargs
     if 'cfg' not in parameters or parameters['rescale'].default is not False:
-        raise ValueError(
+        raise ConfigError(
             f'CenterMask: {name} cannot be the bbox_head, because its predict_by_feat does not decode proposals by '
             "train_cfg.proposal in pixels of the network's input: use CenterMaskHead, ATSSHead or GFLHead."
         )
@@ -53,7 +55,7 @@ def check_proposals(head: nn.Module) -> None:
         if not isinstance(head, cls) or not getattr(head, 'norm_on_bbox', True):
             continue
         if all(getattr(type(head), method) is getattr(cls, method) for method in methods):
-            raise ValueError(
+            raise ConfigError(
                 f'CenterMask: {name} cannot be the bbox_head, because its proposals in training would not be its '
                 f'boxes in evaluation ({reason}): {hint}.'
             )

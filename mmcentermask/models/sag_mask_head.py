@@ -10,6 +10,7 @@ from mmengine.config import ConfigDict
 from torch import Tensor, nn
 from torch.nn.modules.utils import _pair
 
+from mmcentermask.errors import ConfigError
 from mmcentermask.structures import crop_masks, paste_masks
 
 from .ese import EffectiveSE
@@ -26,13 +27,13 @@ class SpatialAttention(nn.Module):
         kernel_size (int): Of the convolution, which has no bias. Odd. Defaults to 3.
 
     Raises:
-        ValueError: If ``kernel_size`` is not an odd number of at least 1.
+        ConfigError: If ``kernel_size`` is not an odd number of at least 1.
     """
 
     def __init__(self, kernel_size: int = 3) -> None:
         super().__init__()
         if kernel_size < 1 or kernel_size % 2 == 0:
-            raise ValueError(f'{type(self).__name__}: kernel_size must be odd and at least 1, not {kernel_size}.')
+            raise ConfigError(f'{type(self).__name__}: kernel_size must be odd and at least 1, not {kernel_size}.')
         self.conv = nn.Conv2d(2, 1, kernel_size, padding=kernel_size // 2, bias=False)
 
     def attention_map(self, x: Tensor) -> Tensor:
@@ -66,7 +67,7 @@ class SAGMaskHead(FCNMaskHead):
         **kwargs: As FCNMaskHead.
 
     Raises:
-        ValueError: If channel attention has another number of channels than the features.
+        ConfigError: If channel attention has another number of channels than the features.
     """
 
     def __init__(
@@ -88,7 +89,7 @@ class SAGMaskHead(FCNMaskHead):
         module = MODELS.build(attention)
         channels = self.conv_out_channels if self.num_convs > 0 else self.in_channels
         if isinstance(module, EffectiveSE) and module.fc.in_channels != channels:
-            raise ValueError(
+            raise ConfigError(
                 f'{type(self).__name__}: its features have {channels} channels, '
                 f'but attention EffectiveSE is for {module.fc.in_channels}: write channels={channels} there.'
             )
@@ -215,7 +216,7 @@ class SAGMaskHead(FCNMaskHead):
             compressed COCO RLEs.
 
         Raises:
-            ValueError: If there is no such ``mask_format``.
+            ConfigError: If there is no such ``mask_format``.
         """
         results_list = super().predict_by_feat(
             mask_preds, results_list, batch_img_metas, rcnn_test_cfg, rescale=rescale, activate_map=activate_map

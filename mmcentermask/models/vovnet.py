@@ -13,6 +13,7 @@ from mmengine.model import BaseModule, constant_init
 from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
+from ..errors import ConfigError
 from .ese import EffectiveSE
 from .untrained_norms import UntrainedNormGuard
 
@@ -169,7 +170,7 @@ class VoVNet(BaseModule):
         init_cfg (dict or list[dict], optional): Defaults to Kaiming for convolutions and 1 for norms.
 
     Raises:
-        ValueError: An unknown ``arch`` or ``attention``, indices out of range, or DCN with a depthwise
+        ConfigError: An unknown ``arch`` or ``attention``, indices out of range, or DCN with a depthwise
             variant (a deformable convolution is not depthwise).
         RuntimeError: At the first training step, when norms are frozen and hold the statistics they
             were built with, because no weights were loaded.
@@ -198,16 +199,16 @@ class VoVNet(BaseModule):
             ]
         super().__init__(init_cfg=init_cfg)
         if arch not in VARIANTS:
-            raise ValueError(f'VoVNet has no variant {arch!r}; choose one of {", ".join(VARIANTS)}.')
+            raise ConfigError(f'VoVNet has no variant {arch!r}; choose one of {", ".join(VARIANTS)}.')
         if attention not in ('eSE', 'SE', None):
-            raise ValueError(f"VoVNet's attention must be 'eSE', 'SE' or None, not {attention!r}.")
+            raise ConfigError(f"VoVNet's attention must be 'eSE', 'SE' or None, not {attention!r}.")
         if not out_indices or not all(0 <= i <= 3 for i in out_indices):
-            raise ValueError(f"VoVNet's out_indices count its four stages, 0 to 3; got {tuple(out_indices)}.")
+            raise ConfigError(f"VoVNet's out_indices count its four stages, 0 to 3; got {tuple(out_indices)}.")
         if not -1 <= frozen_stages <= 4:
-            raise ValueError(f"VoVNet's frozen_stages must be -1 (none) to 4 (all); got {frozen_stages}.")
+            raise ConfigError(f"VoVNet's frozen_stages must be -1 (none) to 4 (all); got {frozen_stages}.")
         variant = VARIANTS[arch]
         if dcn is not None and variant.depthwise:
-            raise ValueError(
+            raise ConfigError(
                 f'VoVNet {arch} is depthwise separable and cannot take deformable convolutions; '
                 'drop dcn or choose a variant without "dw".'
             )

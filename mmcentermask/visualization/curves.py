@@ -9,7 +9,7 @@ from .png import png_of
 from .run_log import RunLog
 
 _NAMES = {'bbox': 'box', 'segm': 'mask'}
-_COLOURS = {'bbox': 'tab:blue', 'segm': 'tab:red'}
+_COLORS = {'bbox': 'tab:blue', 'segm': 'tab:red'}
 
 
 def draw_curves(log: RunLog) -> bytes:
@@ -19,7 +19,7 @@ def draw_curves(log: RunLog) -> bytes:
         log: What the run logged.
 
     Returns:
-        The picture as PNG.
+        The diagrams as PNG.
     """
     # A figure of its own and no pyplot: nothing global is touched and no display is looked for.
     figure = Figure(figsize=(11, 4.2), layout='constrained')
@@ -42,7 +42,7 @@ def draw_curves(log: RunLog) -> bytes:
             if points:
                 label = f'{name} {which}'
                 right.plot(
-                    *zip(*points, strict=True), style, label=label, color=_COLOURS[what], marker='o', markersize=4
+                    *zip(*points, strict=True), style, label=label, color=_COLORS[what], marker='o', markersize=4
                 )
     right.set(title='AP on held-out images', xlabel='iteration', ylabel='AP', ylim=(0, 1))
     right.set_xlim(left=0, right=max(line['iteration'] for line in log.train + log.val) * 1.03)

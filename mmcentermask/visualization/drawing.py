@@ -18,6 +18,8 @@ from .style import class_colors, class_label, font, font_size, line_width, text_
 
 __all__ = ['draw_instances']
 
+_ALIKE = 60  # of 255, the difference of colors that are hard to tell apart
+
 
 def draw_instances(
     image: np.ndarray,
@@ -56,7 +58,9 @@ def draw_instances(
     masks = _as_list(instances.get('masks'))
     boxes = _boxes(instances, masks) * np.tile([width / image.shape[1], height / image.shape[0]], 2)
     order = np.argsort(-(boxes[:, 2] - boxes[:, 0]) * (boxes[:, 3] - boxes[:, 1]), kind='stable').tolist()
-    outlines = {i: _fill(canvas, masks[i], image.shape, colors[labels[i]], alpha) for i in order if masks is not None}
+    outlines = {}
+    for i in order if masks is not None else ():
+        outlines[i] = _fill(canvas, masks[i], image.shape, colors[labels[i]], alpha)
     thickness = line_width(height, width)
     boxes[:, 0::2] = boxes[:, 0::2].clip(0, width)
     boxes[:, 1::2] = boxes[:, 1::2].clip(0, height)
@@ -64,9 +68,10 @@ def draw_instances(
         color = colors[labels[i]]
         (x1, y1), (x2, y2) = np.floor(boxes[i, :2]).astype(int), np.ceil(boxes[i, 2:]).astype(int) - 1
         # beside an outline, a box is only a hint
-        cv2.rectangle(canvas, (x1, y1), (x2, y2), color, max(1, thickness // 2) if outlines.get(i) else thickness)
+        cv2.rectangle(canvas, (x1, y1), (x2, y2), color, max(1, thickness // 2) if i in outlines else thickness)
     for i in order:
-        cv2.polylines(canvas, outlines.get(i, []), True, colors[labels[i]], thickness, cv2.LINE_AA)
+        contours, color = outlines.get(i, ([], colors[labels[i]]))
+        cv2.polylines(canvas, contours, True, color, thickness, cv2.LINE_AA)
     texts = [_text(instances, i, label, classes) for i, label in enumerate(labels)]
     return _write(canvas, texts, boxes, [colors[label] for label in labels])
 
@@ -111,13 +116,16 @@ def _crop(mask: dict | np.ndarray) -> tuple[np.ndarray, int, int]:
 
 def _fill(
     canvas: np.ndarray, mask: dict | np.ndarray, shape: tuple[int, ...], color: tuple, alpha: float
-) -> list[np.ndarray]:
-    """Lay a color over the pixels of a mask; return its outlines, (K, 1, 2) each, in pixels of the canvas."""
+) -> tuple[list[np.ndarray], tuple]:
+    """Lay a color over the pixels of a mask; return its outlines, (K, 1, 2) each, in pixels of the canvas, and theirs.
+
+    The outline of an object that itself has about the color of its class is black or white, or it would not be seen.
+    """
     if isinstance(mask, dict) and not mask_api.area(mask):
-        return []
+        return [], color
     crop, x, y = _crop(mask)
     if not crop.size:
-        return []
+        return [], color
     scale_x, scale_y = canvas.shape[1] / shape[1], canvas.shape[0] / shape[0]
     left, top = int(x * scale_x), int(y * scale_y)
     right, bottom = round((x + crop.shape[1]) * scale_x), round((y + crop.shape[0]) * scale_y)
@@ -126,8 +134,11 @@ def _fill(
         crop = cv2.resize(crop.astype(np.uint8) * 255, size, interpolation=cv2.INTER_LINEAR) > 127
     part = canvas[top : top + size[1], left : left + size[0]]
     crop = crop[: part.shape[0], : part.shape[1]]
-    part[crop] = np.rint(part[crop] * (1 - alpha) + np.array(color) * alpha).astype(np.uint8)
-    return list(cv2.findContours(crop.astype(np.uint8), cv2.RETR_CCOMP, cv2.CHAIN_APPROX_SIMPLE, offset=(left, top))[0])
+    pixels = part[crop]
+    edge = text_color(color) if pixels.size and np.abs(pixels.mean(0) - color).max() < _ALIKE else color
+    part[crop] = np.rint(pixels * (1 - alpha) + np.array(color) * alpha).astype(np.uint8)
+    contours = cv2.findContours(crop.astype(np.uint8), cv2.RETR_CCOMP, cv2.CHAIN_APPROX_SIMPLE, offset=(left, top))[0]
+    return list(contours), edge
 
 
 def _text(instances: InstanceData, i: int, label: int, classes: Sequence[str] | None) -> str:
@@ -140,8 +151,8 @@ def _write(canvas: np.ndarray, texts: list[str], boxes: np.ndarray, colors: list
     height, width = canvas.shape[:2]
     size = font_size(height, width)
     pad = max(1, size // 8)
-    picture = Image.fromarray(canvas)
-    draw = ImageDraw.Draw(picture)
+    layer = Image.fromarray(canvas)
+    draw = ImageDraw.Draw(layer)
     # what no label may cover: other labels, and the centers of the objects
     taken = np.tile((boxes[:, :2] + boxes[:, 2:]) / 2, 2) + [-1, -1, 1, 1]
     for text, (x1, y1, x2, y2), color in zip(texts, boxes, colors, strict=True):
@@ -160,7 +171,7 @@ def _write(canvas: np.ndarray, texts: list[str], boxes: np.ndarray, colors: list
                 draw.text((x + pad, y + high / 2), text, fill=text_color(color), font=face, anchor='lm')
                 taken = np.concatenate([taken, [ground]])
                 break
-    return np.asarray(picture).copy()
+    return np.asarray(layer).copy()
 
 
 def _overlap(box: np.ndarray, others: np.ndarray) -> bool:

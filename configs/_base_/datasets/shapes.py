@@ -32,7 +32,7 @@ train_dataloader = dict(
     ),
 )
 val_dataloader = dict(
-    batch_size=4,
+    batch_size=1,  # the padding of a batch would change the features at an image's border, and so the score
     num_workers=1,
     dataset=dict(type='CocoInstanceDataset', data_root=data_root, metainfo=metainfo, pipeline=test_pipeline),
 )

@@ -1,0 +1,101 @@
+"""A Runner that says on the terminal in a few lines what it is going to do."""
+
+import logging
+import sys
+from collections.abc import Iterator
+
+import torch
+from mmengine.device import get_device
+from mmengine.logging import MMLogger
+from mmengine.model import is_model_wrapper
+from mmengine.runner import Runner
+from torch.utils.data import Dataset
+
+__all__ = ['QuietRunner']
+
+_COUNTED = 20000  # images of a dataset whose objects are counted: about a second
+_NAMED = 10  # classes that are named
+
+
+class _StartFilter(logging.Filter):
+    """Holds back, while ``quiet``, what is no warning, and calls processes so, not GPUs."""
+
+    def __init__(self, quiet: bool) -> None:
+        super().__init__()
+        self.quiet = quiet
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        if isinstance(record.msg, str):
+            record.msg = record.msg.replace('\n    GPU number: ', '\n    Processes: ')
+        return not self.quiet or record.levelno >= logging.WARNING
+
+
+class QuietRunner(Runner):
+    """mmengine's Runner, whose environment, config and settings of parameters go to the log file alone.
+
+    On the terminal a few lines tell model, data, device and place of the results; then come losses and scores as usual.
+    With ``log_level='DEBUG'`` everything is on the terminal.
+
+    >>> QuietRunner.from_cfg(cfg).train()  # doctest: +SKIP
+    """
+
+    _start_filter: _StartFilter | None = None
+
+    def build_logger(self, log_level: int | str = 'INFO', **kwargs) -> MMLogger:
+        """Build the logger; its terminal is quiet until the first batch."""
+        logger = super().build_logger(log_level, **kwargs)
+        quiet = log_level not in ('DEBUG', logging.DEBUG)
+        self._start_filter = _StartFilter(quiet)
+        for handler in logger.handlers:
+            is_file = isinstance(handler, logging.FileHandler)
+            handler.addFilter(_StartFilter(False) if is_file else self._start_filter)
+        return logger
+
+    def call_hook(self, fn_name: str, **kwargs) -> None:
+        """Call the hooks; before the first batch, tell what is going to run."""
+        if self._start_filter is not None and fn_name in (
+            'before_train_epoch',
+            'before_val_epoch',
+            'before_test_epoch',
+        ):
+            self._start_filter.quiet, self._start_filter = False, None
+            for line in self._start_lines(fn_name.split('_')[1]):
+                self.logger.info(line)
+            sys.stdout.flush()
+        super().call_hook(fn_name, **kwargs)
+
+    def _start_lines(self, phase: str) -> Iterator[str]:
+        model = self.model.module if is_model_wrapper(self.model) else self.model
+        sizes = [(value.numel(), value.requires_grad) for value in model.parameters()]
+        trained = f', {sum(n for n, learns in sizes if learns) / 1e6:.2f} M of them trained' if phase == 'train' else ''
+        start = f'; weights of {self._load_from}' if self._load_from else ''
+        if phase == 'train' and self.iter:
+            start += f', resumed at iteration {self.iter}'
+        yield f'Model: {type(model).__name__}, {sum(n for n, _ in sizes) / 1e6:.2f} M parameters{trained}{start}'
+        for name in [phase, 'val'] if phase == 'train' and self.val_loop is not None else [phase]:
+            loader = getattr(self, f'{name}_dataloader')
+            yield f'{_PHASES[name]}: {_described(loader.dataset)}'
+        device = get_device()
+        device = f'cuda ({torch.cuda.get_device_name()})' if device == 'cuda' else device
+        threads = f'{torch.get_num_threads()} thread(s)' + (' each' if self.world_size > 1 else '')
+        yield f'Device: {device}, {self.world_size} process(es), {threads} on CPU'
+        yield f'Results: {self.work_dir}; config and environment: {self.logger.log_file}'
+
+
+_PHASES = dict(train='Trains on', val='Validates on', test='Tests on')
+
+
+def _described(dataset: Dataset) -> str:
+    """Say of a dataset what it is, its number of images and objects, and its classes."""
+    parts = [f'{len(dataset):,} images']
+    if hasattr(dataset, 'get_data_info') and len(dataset) <= _COUNTED:
+        instances = [dataset.get_data_info(i).get('instances', []) for i in range(len(dataset))]
+        if any(instances):
+            parts.append(f'{sum(map(len, instances)):,} objects')
+    classes = (getattr(dataset, 'metainfo', None) or {}).get('classes') or ()
+    if classes:
+        named = ', '.join(map(str, classes[:_NAMED])) + (', ...' if len(classes) > _NAMED else '')
+        parts.append(f'{len(classes)} class{"es" if len(classes) > 1 else ""} ({named})')
+    if getattr(dataset, 'ann_file', None):
+        parts.append(str(dataset.ann_file))
+    return ', '.join(parts)
