@@ -12,6 +12,7 @@ import torch
 from tiny_run import ROOT, TRAIN_ANN, VAL_ANN, change_json, make_data, only_class, run_tool, write_config
 
 from mmcentermask.apis import InputError, load_config, set_auto_scale_lr, set_resume, start_processes, use_amp
+from mmcentermask.apis.cpu_threads import set_cpu_threads
 
 
 @pytest.fixture(scope='module')
@@ -384,3 +385,79 @@ def test_two_processes_stop_together(bench):
     assert done.returncode != 0
     assert done.stderr.count('error: there is no data folder none') == 1
     assert not (bench / 'run').exists()
+
+
+UNREADABLE = {
+    'syntax': ('model = dict(\n', 'SyntaxError'),
+    'own error': ('import os\nwidth = 1 / 0\n', 'ZeroDivisionError'),
+    'base': ("_base_ = 'not_there.py'\n", 'not_there.py'),
+    'package': ("custom_imports = dict(imports=['not_there_at_all'])\n", 'pip install not_there_at_all'),
+}
+
+
+@pytest.mark.parametrize('case', UNREADABLE)
+def test_a_config_that_cannot_be_read(case, bench, capsys):
+    content, told = UNREADABLE[case]
+    (bench / 'bad.py').write_text(content)
+    sentence = refused(capsys, 'tools/train.py', 'bad.py', '--work-dir', 'run')
+    assert 'bad.py' in sentence and told in sentence and not (bench / 'run').exists()
+
+
+def test_an_empty_environment_variable_is_as_none(monkeypatch):
+    monkeypatch.setenv('MMDET_DATASETS', '')
+    assert roots(load_config(str(CONFIG)))[0].rstrip('/') == 'data/coco'
+
+
+def test_a_work_dir_that_cannot_be_written_to(bench, capsys):
+    (bench / 'file').write_text('')
+    for tool, *args in (('train.py',), ('test.py', 'none.pth')):
+        sentence = refused(capsys, f'tools/{tool}', 'tiny.py', *args, '--work-dir', 'file/run')
+        assert 'cannot write to file/run' in sentence and '--work-dir' in sentence
+
+
+def test_no_workers_are_not_kept():
+    cfg = load_config(str(CONFIG), {'train_dataloader.num_workers': 0})
+    assert not cfg.train_dataloader.persistent_workers and cfg.val_dataloader.persistent_workers
+
+
+def test_weights_that_need_torchvision_or_the_network(bench, capsys, monkeypatch):
+    options = ['model.backbone.init_cfg.type=Pretrained', 'model.backbone.init_cfg.checkpoint=torchvision://resnet50']
+    monkeypatch.setattr('mmcentermask.apis.model_check.find_spec', lambda name: None)
+    args = ['tools/train.py', 'tiny.py', '--work-dir', 'run', '--cfg-options']
+    assert 'pip install torchvision' in refused(capsys, *args, *options)
+    assert not (bench / 'run').exists()
+    options[1] = 'model.backbone.init_cfg.checkpoint=http://127.0.0.1:9/weights.pth'  # nothing listens there
+    assert 'cannot be fetched (' in refused(capsys, *args, *options)
+
+
+def test_the_start_says_what_runs_in_a_few_lines(bench, capfd):
+    assert run_tool('tools/train.py', 'tiny.py', '--work-dir', 'run', '--cfg-options', 'max_iters=1') == 0
+    out = capfd.readouterr().out.splitlines()
+    first = next(i for i, line in enumerate(out) if 'Iter(train)' in line)
+    start = '\n'.join(out[:first])
+    assert first <= 12 and 'System environment' not in start and 'paramwise_options' not in start
+    for told in ('Model: CenterMask, ', 'Trains on: 6 images, ', '4 classes (', 'Device: ', 'Results: '):
+        assert told in start
+    (log,) = (bench / 'run').glob('*/*.log')
+    text = log.read_text()
+    assert 'System environment' in text and 'max_iters' in text and 'GPU number' not in text
+
+
+@pytest.mark.parametrize(
+    ('processes', 'load', 'quota', 'threads'),
+    [(1, 0.2, 9, 3), (1, 2.2, 9, 2), (1, 9.0, 9, 1), (1, 0, 2, 2), (4, 0, 9, 1)],
+)
+def test_threads_leave_busy_cpus_alone(processes, load, quota, threads, monkeypatch):
+    before = torch.get_num_threads()
+    monkeypatch.delenv('OMP_NUM_THREADS', raising=False)
+    monkeypatch.setattr('os.sched_getaffinity', lambda pid: range(4))
+    monkeypatch.setattr('os.getloadavg', lambda: (load, 0, 0))
+    monkeypatch.setattr('mmcentermask.apis.cpu_threads._quota', lambda: quota)
+    try:
+        torch.set_num_threads(3)  # torch's own choice
+        assert set_cpu_threads(processes) == threads
+        monkeypatch.setenv('OMP_NUM_THREADS', '3')
+        torch.set_num_threads(3)
+        assert set_cpu_threads(processes) == 3
+    finally:
+        torch.set_num_threads(before)

@@ -7,7 +7,6 @@ from .early_checks import (
     check_device,
     check_prediction_options,
     check_writable,
-    named_download_errors,
     named_missing_packages,
 )
 from .image_inputs import list_images, read_image
@@ -40,7 +39,6 @@ __all__ = [
     'end_processes',
     'list_images',
     'load_config',
-    'named_download_errors',
     'named_image_errors',
     'named_missing_packages',
     'read_image',

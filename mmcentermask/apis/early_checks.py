@@ -7,7 +7,6 @@ import os
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
-from urllib.error import URLError
 
 import torch
 
@@ -17,7 +16,6 @@ __all__ = [
     'check_device',
     'check_prediction_options',
     'check_writable',
-    'named_download_errors',
     'named_missing_packages',
 ]
 
@@ -110,21 +108,3 @@ def named_missing_packages(what: str) -> Iterator[None]:
             cause = cause.__cause__ or cause.__context__  # mmengine's own error has no name
         name = cause.name.split('.')[0] if cause is not None else str(error)
         raise InputError(f'{what} needs the package {name}, which cannot be imported: pip install {name}.') from error
-
-
-@contextlib.contextmanager
-def named_download_errors() -> Iterator[None]:
-    """Turn a failed download of weights, which ``init_cfg`` or ``load_from`` of a config name, into an InputError.
-
-    Raises:
-        InputError: If there is no network, or no such file.
-    """
-    try:
-        yield
-    except URLError as error:
-        what = getattr(error, 'url', None) or 'the weights that the config names'
-        raise InputError(
-            f'{what} cannot be downloaded ({error.reason}): download the file elsewhere and give its path '
-            '(--cfg-options model.backbone.init_cfg.checkpoint=FILE, or load_from=FILE), or train without it '
-            '(model.backbone.init_cfg=None).'
-        ) from error

@@ -38,9 +38,11 @@ def read_options(texts: list[str]) -> dict[str, Any]:
 
 def _read(path: str) -> Config:
     """Read a config file, which is a program: whatever it raises is the user's to mend."""
+    if os.environ.get('MMDET_DATASETS') == '':
+        del os.environ['MMDET_DATASETS']  # as unset, for which configs have a default; mmengine asks for a value
     try:
         with named_missing_packages(f'the config {path}'):
-            cfg = Config.fromfile(path)
+            return Config.fromfile(path)
     except InputError:
         raise
     except Exception as error:
@@ -48,12 +50,6 @@ def _read(path: str) -> Config:
             f'the config {path} cannot be read ({type(error).__name__}: {error}): mend it, or the base it names; '
             'those in configs/centermask/ can be read.'
         ) from error
-    if os.environ.get('MMDET_DATASETS') == '' and cfg.get('data_root') == '':
-        raise ConfigError(
-            f'the config {path} takes its data folder from the environment variable MMDET_DATASETS, which is empty: '
-            'unset it for the default, or set it to the folder.'
-        )
-    return cfg
 
 
 def load_config(path: str, options: dict[str, Any] | list[str] | None = None, work_dir: str | None = None) -> Config:
