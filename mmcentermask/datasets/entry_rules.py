@@ -16,7 +16,12 @@ def _wrong_entries(tables: CocoTables, table: str, wrong: dict[int, list[str]]) 
         yield i, ', '.join(found_in(entries[i], key) for key in wrong[i])
 
 
-@rule('image-entry', 'error', 'image entry cannot be used', 'give id, file_name, height and width, numbers unquoted')
+@rule(
+    'image-entry',
+    'error',
+    'image entry cannot be used',
+    'give id, file_name, and height and width of the file in pixels; numbers unquoted',
+)
 def _(t):
     for i, detail in _wrong_entries(t, 'images', t.wrong_images):
         yield Finding(detail, image=i)

@@ -10,7 +10,7 @@ from .rules import RULES, Finding
 
 __all__ = ['Inspection', 'inspect_dataset']
 
-_FOLLOWING = ('nothing-usable', 'many-lost', 'class-empty')  # from other faults, which are told first
+_FOLLOWING = ('classes', 'nothing-usable', 'many-lost', 'class-empty')  # from other faults, which are told first
 _TOLERATED = 0.1  # share of damaged images that training goes on without; more is a broken copy of the data
 
 

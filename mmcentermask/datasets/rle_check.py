@@ -60,7 +60,7 @@ def rle_problem(form: dict, height: int, width: int, decode: bool = True) -> tup
         return 'rle-size', f'{h} high and {w} wide, in an image {height} high and {width} wide{turned}'
     if isinstance(counts, str):
         if counts[:2] in ("b'", 'b"'):
-            return 'rle-invalid', f'counts is {shown(counts)}, the text of a Python bytes object'
+            return 'rle-invalid', f'counts is {shown(counts)}, the text of a Python bytes object: write counts.decode()'
         if not decode:
             return None
         runs = counts_of(counts)
