@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from typing import NamedTuple
 
-from . import class_rules, entry_rules, geometry_rules, image_rules  # noqa: F401 - put their rules into the table
+from . import class_rules, entry_rules, geometry_rules  # noqa: F401 - put their rules into the table
 from .annotation_tables import CocoSplit, CocoTables
 from .coco import read_coco
 from .rules import RULES, Finding
