@@ -13,7 +13,7 @@ from mmdet.structures.mask import encode_mask_results
 from mmengine.config import ConfigDict
 from pycocotools import mask as mask_api
 
-from mmcentermask.datasets.rle_check import counts_of, rle_problem
+from mmcentermask.datasets.masks import counts_of, rle_problem
 from mmcentermask.models import AdaptiveRoIExtractor
 from mmcentermask.structures import decode_crop, encode_boundaries, paste_dense, paste_rle
 

@@ -17,8 +17,8 @@ from tiny_run import TRAIN_ANN, VAL_ANN, change_json, run_tool, write_config
 from mmcentermask.datasets import CLASSES
 from mmcentermask.datasets.annotation_tables import CocoSplit
 from mmcentermask.datasets.inspection import inspect_dataset
+from mmcentermask.datasets.masks import counts_of, rle_problem
 from mmcentermask.datasets.report import summarize, tables_of
-from mmcentermask.datasets.rle_check import counts_of, rle_problem
 from mmcentermask.datasets.rules import RULES
 from mmcentermask.datasets.values import printable, shown
 from mmcentermask.errors import AnnotationError, MissingFileError

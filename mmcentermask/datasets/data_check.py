@@ -49,7 +49,8 @@ def _check(cfg: Config, names: list[str]) -> None:
         inspection = inspect_dataset(split, dear=False, decode=False, workers=16)
         errors = [name for name in inspection.found if inspection.is_error(name)]
         if errors:
-            more = f' {len(errors) - 1} more rules are broken: see tools/check_dataset.py.' if len(errors) > 1 else ''
+            others = '1 more rule is' if len(errors) == 2 else f'{len(errors) - 1} more rules are'
+            more = f' {others} broken: see tools/check_dataset.py.' if len(errors) > 1 else ''
             kind = _KINDS.get(errors[0], AnnotationError)
             raise kind(f'{sentence(inspection, errors[0])}{more}')
         inspections.append(inspection)

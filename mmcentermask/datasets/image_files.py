@@ -122,6 +122,9 @@ def _look(path: str, size: tuple[int, int] | None, decoder: Decoder, decode: boo
     if decode or turned or not header.complete or (size is not None and found != size):
         image = decoder(path)
         if image is None:
+            detail, peak, _ = _depth(path)  # some decoders fail at floating-point values
+            if detail and not peak:
+                return [Problem('image-depth', f'{path} has {detail}')], 0
             return [Problem('image-damaged', f'{path}{"" if os.path.getsize(path) else " is empty"}')], 0
         found = image.shape[:2]
     upright = 'ignore_orientation' in decoder.color_type or decoder.color_type == 'unchanged'

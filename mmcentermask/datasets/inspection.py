@@ -3,14 +3,14 @@
 from collections.abc import Callable
 from typing import NamedTuple
 
-from . import class_rules, entry_rules, geometry_rules, image_rules  # noqa: F401 - put their rules into the table
+from . import class_rules, entry_rules, geometry_rules  # noqa: F401 - put their rules into the table
 from .annotation_tables import CocoSplit, CocoTables
 from .coco import read_coco
 from .rules import RULES, Finding
 
 __all__ = ['Inspection', 'inspect_dataset']
 
-_FOLLOWING = ('nothing-usable', 'many-lost', 'class-empty')  # from other faults, which are told first
+_FOLLOWING = ('classes', 'nothing-usable', 'many-lost', 'class-empty')  # from other faults, which are told first
 _TOLERATED = 0.1  # share of damaged images that training goes on without; more is a broken copy of the data
 
 

@@ -2,8 +2,8 @@
 
 Training and testing run the cheap rules before they begin and refuse a file that breaks one of severity ``error``;
 ``tools/check_dataset.py`` runs all of them. What an error names would stop the run or make its results wrong; a warning
-names what is left out, or perhaps not meant. The rules themselves are in entry_rules.py, geometry_rules.py,
-image_rules.py and class_rules.py.
+names what is left out, or perhaps not meant. The rules themselves are in entry_rules.py, geometry_rules.py and
+class_rules.py.
 """
 
 from collections.abc import Callable, Iterator, Sequence

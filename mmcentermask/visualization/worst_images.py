@@ -18,7 +18,7 @@ from pycocotools import mask as mask_api
 
 from ..datasets.image_files import Decoder
 from ..datasets.inspection import Inspection
-from ..datasets.rle_check import rle_problem
+from ..datasets.masks import rle_problem
 from ..datasets.rules import RULES, Finding
 from ..datasets.values import is_number, printable, shown
 from .png import png_of
