@@ -6,22 +6,19 @@ python tools/check_dataset.py CONFIG --cfg-options data_root=data/coco --out wor
 The exit code is 0 where nothing but warnings was found, 1 after errors and 2 where nothing could be checked.
 """
 
+from __future__ import annotations
+
 import argparse
 import os
 import sys
 from collections.abc import Callable
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from mmengine.config import Config
-from rich.console import Console
-from rich.progress import Progress
+if TYPE_CHECKING:
+    from mmengine.config import Config
 
-from mmcentermask import apis
-from mmcentermask.datasets.config_datasets import coco_splits
-from mmcentermask.datasets.data_check import compare_splits
-from mmcentermask.datasets.inspection import Inspection, inspect_dataset
-from mmcentermask.datasets.report import summarize, tables_of
-from mmcentermask.visualization.worst_images import draw_worst
+    from mmcentermask.datasets.inspection import Inspection
 
 SPLITS = ('train', 'val', 'test')
 
@@ -57,6 +54,13 @@ def inspect(args: argparse.Namespace, cfg: Config) -> list[Inspection]:
     Raises:
         InputError: If there is no such dataset.
     """
+    from rich.console import Console
+    from rich.progress import Progress
+
+    from mmcentermask import apis
+    from mmcentermask.datasets.config_datasets import coco_splits
+    from mmcentermask.datasets.inspection import inspect_dataset
+
     names = args.splits or [name for name in SPLITS if cfg.get(f'{name}_dataloader')]
     for name in names:
         if not cfg.get(f'{name}_dataloader'):
@@ -78,6 +82,11 @@ def inspect(args: argparse.Namespace, cfg: Config) -> list[Inspection]:
 
 def check(args: argparse.Namespace) -> int:
     """Check as the command line says; return the exit code."""
+    from mmcentermask import apis
+    from mmcentermask.datasets.data_check import compare_splits
+    from mmcentermask.datasets.report import summarize, tables_of
+    from mmcentermask.visualization.worst_images import draw_worst
+
     apis.check_least(args, workers=1, examples=1)
     cfg = apis.load_config(args.config, args.cfg_options)
     inspections = inspect(args, cfg)
@@ -95,8 +104,11 @@ def check(args: argparse.Namespace) -> int:
 
 def main(argv: list[str] | None = None) -> int:
     """Run the command; return 0, 1 after errors, 2 after one sentence on what is wrong with its input."""
+    args = parse_args(argv)  # before the imports, which take seconds
+    from mmcentermask import apis
+
     try:
-        return check(parse_args(argv))
+        return check(args)
     except apis.InputError as error:
         print(f'error: {error}', file=sys.stderr, flush=True)
         return 2
