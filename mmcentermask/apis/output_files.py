@@ -1,16 +1,15 @@
 """Writes the files of a command whole or not at all."""
 
-import os
-import tempfile
+import contextlib
 from pathlib import Path
 
-from ..errors import InputError
+from ..atomic_write import atomic_write
 
 __all__ = ['write_files']
 
 
 def write_files(out: Path, contents: dict[str, bytes], option: str = '--out') -> None:
-    """Write files by way of temporary names, so that each is either the old or the new one.
+    """Write files with ``atomic_write``, and give none its name before all are written.
 
     Args:
         out (Path): The folder, made where it is not there.
@@ -18,14 +17,9 @@ def write_files(out: Path, contents: dict[str, bytes], option: str = '--out') ->
         option (str): Of the command line, which names the folder. Defaults to ``'--out'``.
 
     Raises:
-        InputError: If the folder cannot be written to.
+        OutputError: If the folder cannot be written to.
     """
-    try:
-        out.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryDirectory(prefix='.unfinished-', dir=out) as folder:
-            for name, content in contents.items():
-                Path(folder, name).write_bytes(content)
-            for name in contents:
-                os.replace(Path(folder, name), out / name)
-    except OSError as error:
-        raise InputError(f'cannot write to {out} ({error.strerror}): name another folder with {option}.') from error
+    hint = f'name another folder with {option}'
+    with contextlib.ExitStack() as files:  # a failure in one leaves every name as it was
+        for name, content in contents.items():
+            files.enter_context(atomic_write(out / name, hint)).write(content)
