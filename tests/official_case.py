@@ -25,7 +25,7 @@ def known_answers(name):
     return np.load(DATA / ('cases_v1' if name.startswith(V1) else 'cases') / f'{name.removeprefix(V1)}.npz')
 
 
-@functools.lru_cache(maxsize=1)  # tests of one case come one after the other
+@functools.lru_cache(maxsize=2)  # the two cases that are compared whole take turns
 def converted(name):
     family = 'centermask' if name.startswith(V1) else 'centermask2'
     return convert_state_dict(recipe(official_shapes()[family][name.removeprefix(V1)]))

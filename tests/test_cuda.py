@@ -5,7 +5,7 @@ import warnings
 import pytest
 import torch
 from official_case import batch, build_model, known_answers
-from test_prepared_model import LITE, detections
+from test_fast_inference import LITE, detections
 from tolerances import WINOGRAD_BOXES, assert_same_detections
 
 from conftest import sample
