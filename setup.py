@@ -90,7 +90,7 @@ class BuildWithMim(build_py):
         Without an ``__init__.py`` it does not hide the package, and pip removes it with the rest.
         """
         site = Path(self.get_finalized_command('install').install_lib) / 'mmcentermask' / '.mim'
-        for source in sorted([*(ROOT / 'tools').glob('*.py'), *(ROOT / 'configs').rglob('*.py')]):
+        for source in sorted([*(ROOT / 'tools').rglob('*.py'), *(ROOT / 'configs').rglob('*.py')]):
             target = site / source.relative_to(ROOT)
             target.parent.mkdir(parents=True, exist_ok=True)
             template = TOOL_REDIRECT if 'tools' in target.relative_to(site).parts else CONFIG_REDIRECT
