@@ -38,7 +38,6 @@ def test_some_inputs(name, place):
 
 
 @pytest.mark.slow
-@pytest.mark.xfail(strict=False, reason='failed once after the redesign of the readers, cause not found yet')
 def test_more_than_20000_inputs(place):
     tried = {target.name: fuzz(target, target.many, place) for target in TARGETS.values()}
     print(tried)

@@ -319,6 +319,54 @@ def test_a_file_cannot_change_what_numpy_itself_uses(tmp_path):
     assert np.dtype('f8').isnative and np.dtype(float).isnative
 
 
+# NumPy's own __setstate__ crashes the process on the first: a state of a dtype that is too short
+DTYPE, ARRAY = (3, '<', None, None, None, -1, -1, 0), (1, (2,), np.dtype('f8'), False, bytes(16))
+DAMAGED = [
+    ('dtype', (3, '\x1c', None, -1, -1, 0)),
+    ('dtype', (3,)),
+    ('dtype', ()),
+    ('array', ARRAY[:2]),
+    ('array', (1, (3,), *ARRAY[2:])),  # more numbers than bytes
+    ('array', (1, (-1, -2), *ARRAY[2:])),
+    ('array', (1, (2,), np.dtype('O'), False, bytes(16))),
+    ('array', (1, (2,), 'f8', False, bytes(16))),
+]
+
+
+@pytest.mark.parametrize('suffix', ['.pkl', '.pth'])
+@pytest.mark.parametrize(('what', 'state'), DAMAGED)
+def test_a_damaged_state_of_numpy_is_refused(tmp_path, suffix, what, state):
+    class DType:
+        def __reduce__(self):
+            return np.dtype, ('f8', False, True), state if what == 'dtype' else DTYPE
+
+    class Array:
+        def __reduce__(self):
+            _, arguments, _ = np.zeros(2).__reduce__()
+            full = ARRAY if what == 'dtype' else state
+            of_dtype = tuple(DType() if isinstance(value, np.dtype) and value == 'f8' else value for value in full)
+            return np.zeros(2).__reduce__()[0], arguments, of_dtype
+
+    path = tmp_path / f'damaged{suffix}'
+    if suffix == '.pkl':
+        path.write_bytes(pickle.dumps(dict(model=dict(weight=Array())), protocol=2))
+    else:
+        torch.save(dict(meta=Array()), path)
+    with pytest.raises(CheckpointError, match='cannot be read|wants to run code'):
+        load(path)
+
+
+def test_arrays_that_were_read_are_written_as_plain_arrays(tmp_path):
+    arrays = [np.arange(6, dtype='>i4').reshape(2, 3), np.asfortranarray(np.eye(3, 2)), np.zeros((0, 4), bool)]
+    torch.save(dict(meta=arrays), tmp_path / 'first.pth')
+    torch.save(load(tmp_path / 'first.pth'), tmp_path / 'second.pth')
+    plain = torch.load(tmp_path / 'second.pth', weights_only=False)['meta']
+    for mine, theirs in zip(plain, arrays, strict=True):
+        # NumPy itself reads big-endian arrays as native ones
+        assert type(mine) is np.ndarray and mine.dtype == theirs.dtype.newbyteorder('=')
+        assert np.array_equal(mine, theirs)
+
+
 def test_training_goes_on_from_its_own_checkpoint(config, tmp_path):
     file = config.parent / 'run/iter_2.pth'
     own = load(file)

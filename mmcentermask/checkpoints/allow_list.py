@@ -5,6 +5,7 @@ such as a best score. Without this, OpenMMLab's mmengine 0.10.7 cannot read them
 line allows ``getattr``, by which a file reaches every function there is.
 """
 
+import math
 import pickle
 import re
 from collections.abc import Callable
@@ -42,16 +43,16 @@ def _statistic(owner: Any, name: Any) -> Callable:
 
 @_stand_in('numpy.dtype')
 class _DType:
-    """Make a dtype of numbers; stand for one of text or times, whose ``__setstate__`` trusts sizes from the file."""
+    """Stand for NumPy's dtype, whose ``__setstate__`` trusts the sizes and the length of a state from the file.
 
-    def __new__(cls, code: Any, *_) -> Any:
+    Attributes:
+        dtype (np.dtype): Of numbers, text, bytes or times.
+    """
+
+    def __init__(self, code: Any, *_) -> None:
         if not isinstance(code, str) or not re.fullmatch(r'[biufcSUMm]\d{1,9}', code):
             _refuse(f'numpy.dtype.{code}')
-        if code[0] in 'biufc':
-            return np.dtype(code, False, True)
-        self = super().__new__(cls)
         self.dtype = np.dtype(code)
-        return self
 
     def __setstate__(self, state: tuple) -> None:
         if self.dtype.kind in 'Mm':
@@ -60,22 +61,47 @@ class _DType:
         self.dtype = self.dtype.newbyteorder(state[1])
 
 
+def _of_numbers(dtype: Any) -> np.dtype:
+    if not isinstance(dtype, _DType) or dtype.dtype.kind not in 'biufc':
+        _refuse('an array of anything but numbers')
+    return dtype.dtype
+
+
+@_stand_in('numpy.ndarray')
+class _Array(np.ndarray):
+    """Stand for NumPy's array, whose ``__setstate__`` trusts the dtype; it is pickled again as the array that it is."""
+
+    def __new__(cls, *_) -> None:
+        _refuse('numpy.ndarray')
+
+    def __setstate__(self, state: tuple) -> None:
+        *_, shape, dtype, by_column, content = state
+        dtype = _of_numbers(dtype)
+        content = content.encode('latin1') if isinstance(content, str) else content
+        if len(content) != math.prod(shape) * dtype.itemsize or min(shape, default=0) < 0:
+            _refuse(f'an array of shape {shape} in {len(content)} bytes')
+        super().__setstate__((1, tuple(map(int, shape)), dtype, bool(by_column), content))
+
+    def __reduce_ex__(self, protocol: int) -> Any:
+        return self.view(np.ndarray).__reduce_ex__(protocol)
+
+
 def _empty_array(owner: Any, shape: Any, _) -> np.ndarray:
     """Stand for NumPy's ``_reconstruct``: an array for the checkpoint to fill."""
-    if owner is not np.ndarray or shape != (0,):
+    if owner not in (np.ndarray, _Array) or shape != (0,):
         _refuse('numpy._reconstruct')
-    return np.empty(0)
+    return np.empty(0).view(_Array)
 
 
 def _scalar(dtype: Any, content: Any) -> np.generic:
     """Stand for NumPy's ``scalar``."""
-    dtype = dtype.dtype if isinstance(dtype, _DType) else dtype
+    dtype = dtype.dtype
     return np.frombuffer(content, dtype, count=1)[0] if dtype.itemsize else dtype.type()
 
 
 def _array(content: Any, dtype: Any, shape: Any, order: Any) -> np.ndarray:
     """Stand for NumPy's ``_frombuffer``, which pickle's protocol 5 calls."""
-    return np.frombuffer(content, dtype).reshape(shape, order=order)
+    return np.frombuffer(content, _of_numbers(dtype)).reshape(shape, order=order)
 
 
 @_stand_in('builtins.bytes')
@@ -85,7 +111,7 @@ def _no_bytes() -> bytes:
 
 
 NUMPY = (
-    np.ndarray,
+    _Array,
     _DType,
     _no_bytes,
     # NumPy 2 moved them; a checkpoint of either is read with either
@@ -101,5 +127,5 @@ NUMPY = (
 )
 """What arrays and scalars of NumPy need."""
 
-ALLOWED = (HistoryBuffer, _statistic, *NUMPY, *{type(np.dtype(code)) for code in '?bBhHiIlLqQefdgFDG'})
+ALLOWED = (HistoryBuffer, _statistic, *NUMPY)
 """For torch.serialization.add_safe_globals."""
