@@ -57,7 +57,7 @@ lint: env ## check style and format
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 
-format: env ## mend style and format where a tool can
+format: env ## fix style and format where a tool can
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 

@@ -44,17 +44,15 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
 
 def make_fast(model, precision: str):
     """Make a fast copy of a CenterMask; raise InputError where that cannot be."""
-    import torch
-
     from mmcentermask import apis, prepare_for_inference
+    from mmcentermask.apis.fast_inference import DTYPES
     from mmcentermask.models import CenterMask
 
     if not isinstance(model, CenterMask):
         raise apis.InputError(
             f'--fast is for a CenterMask, but this config has a {type(model).__name__}: leave it out.'
         )
-    dtypes = dict(fp32=torch.float32, bf16=torch.bfloat16, fp16=torch.float16)
-    return prepare_for_inference(model, dtypes[precision])
+    return prepare_for_inference(model, DTYPES[precision])
 
 
 def predict(args: argparse.Namespace) -> None:

@@ -12,6 +12,7 @@ from typing import NamedTuple
 from mmengine.config import Config
 
 import mmcentermask
+from mmcentermask.apis.config_options import set_max_iters
 from mmcentermask.atomic_write import atomic_write
 from mmcentermask.errors import InputError, MissingFileError
 from mmcentermask.visualization import png_of, read_run_log
@@ -54,17 +55,8 @@ def set_iterations(cfg: Config, iterations: int) -> None:
     """
     if 'max_iters' not in cfg.train_cfg:
         raise InputError('the config counts in epochs, and an ablation in iterations: use an IterBasedTrainLoop.')
-    factor = iterations / cfg.train_cfg.max_iters
-    schedulers = cfg.get('param_scheduler') or []
-    for scheduler in schedulers:
-        for key in ('begin', 'end', 'T_max'):
-            if scheduler.get(key) is not None:
-                scheduler[key] = round(scheduler[key] * factor)
-        if 'milestones' in scheduler:
-            scheduler.milestones = [round(step * factor) for step in scheduler.milestones]
-    # of few iterations nothing may be left for a warm-up
-    cfg.param_scheduler = [s for s in schedulers if s.get('end') is None or s['end'] > s.get('begin', 0)]
-    cfg.train_cfg.max_iters = cfg.train_cfg.val_interval = iterations
+    set_max_iters(cfg, iterations)
+    cfg.train_cfg.val_interval = iterations
     cfg.default_hooks.checkpoint.interval = max(1, iterations // 4)
     cfg.default_hooks.checkpoint.by_epoch = False
     logger = cfg.default_hooks.logger

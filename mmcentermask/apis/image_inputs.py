@@ -17,13 +17,13 @@ from mmdet.utils.misc import IMG_EXTENSIONS
 from mmengine import fileio
 from PIL import Image
 
+from ..datasets.image_files import FULL_RANGE
 from ..errors import ImageError, InputError, MissingFileError
 
 __all__ = ['ResultNames', 'describe', 'list_images', 'read_image', 'result_names']
 
 _DRAWN = ('.jpg', '.jpeg', '.png', '.webp', '.bmp', '.tif', '.tiff')  # in the format of their image; others as PNG
 _EIGHT_BITS = (b'\xff\xd8\xff', b'BM', b'RIFF', b'GIF8')  # first bytes of formats that have no more a channel
-_FULL_RANGE = 2**15  # a 16-bit image that stays below has 12 bits, say, and would be read almost black
 
 
 class ResultNames(NamedTuple):
@@ -175,7 +175,7 @@ def _check_depth(image: np.ndarray | None, what: str) -> None:
         return
     if image.dtype != np.uint16:
         raise ImageError(f'{what} has {image.dtype} values: scale it to 0..255 and give it as uint8.')
-    if image.size and image.max() < _FULL_RANGE:
+    if image.size and image.max() < FULL_RANGE:
         raise ImageError(
             f'{what} has 16 bits a channel, of which values up to {image.max()} are used, so it would be read almost '
             'black: scale it to 8 bits, in the same way as the images that the model was trained on.'

@@ -37,7 +37,7 @@ def read_options(texts: list[str]) -> dict[str, Any]:
 
 
 def _read(path: str) -> Config:
-    """Read a config file, which is a program: whatever it raises is the user's to mend."""
+    """Read a config file, which is a program: whatever it raises is the user's to fix."""
     if os.environ.get('MMDET_DATASETS') == '':
         del os.environ['MMDET_DATASETS']  # as unset, for which configs have a default; mmengine asks for a value
     try:
@@ -47,7 +47,7 @@ def _read(path: str) -> Config:
         raise
     except Exception as error:
         raise ConfigError(
-            f'the config {path} cannot be read ({type(error).__name__}: {error}): mend it, or the base it names; '
+            f'the config {path} cannot be read ({type(error).__name__}: {error}): fix it, or the base it names; '
             'those in configs/centermask/ can be read.'
         ) from error
 

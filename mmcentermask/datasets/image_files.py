@@ -13,16 +13,16 @@ import mmcv
 import numpy as np
 from PIL import Image
 
-from ..errors import ImageError, MissingFileError
+from ..errors import ImageError
 
-__all__ = ['Decoder', 'Problem', 'check_images', 'look_at_images', 'named_image_errors']
+__all__ = ['FULL_RANGE', 'Decoder', 'Problem', 'look_at_images', 'named_image_errors']
 
 _BATCH = 256  # images that are under way at most
 _TAIL = 32
 # First bytes of a format with 8 bits a channel -> what stands among the last bytes of a complete file.
 _ENDS = {b'\xff\xd8\xff': b'\xff\xd9', b'\x89PNG': b'IEND', b'BM': b'', b'RIFF': b''}
 _HINT = 'replace it by a complete copy, or leave it out'
-_FULL_RANGE = 2**15  # a 16-bit image that stays below uses 15 bits or fewer, and turns dark when cut to 8
+FULL_RANGE = 2**15  # a 16-bit image that stays below uses 15 bits or fewer, and turns dark when cut to 8
 
 
 class Problem(NamedTuple):
@@ -195,39 +195,10 @@ def look_at_images(
                 found.append(problems)
                 peaks.append(peak)
                 progress(len(found), len(names))
-    if max(peaks, default=0) >= _FULL_RANGE:
+    if max(peaks, default=0) >= FULL_RANGE:
         for problems, peak in zip(found, peaks):
             problems[:] = [p for p in problems if not (peak and p.rule == 'image-depth')]
     return found
-
-
-def check_images(paths: Sequence[str], source: str) -> None:
-    """Check that image files are there, complete and have 8 bits a channel, from their first and last bytes.
-
-    Damage in the middle of a file is not found: that takes decoding it.
-
-    Args:
-        paths (Sequence[str]): Local image files.
-        source (str): What names these files, for the message.
-
-    Raises:
-        MissingFileError: If files are not there.
-        ImageError: If files are no images, truncated, or have more than 8 bits a channel.
-    """
-    looks = look_at_images(paths, [None] * len(paths), '', Decoder(), decode=False, workers=16)
-    for rule, error, sentence in (
-        (
-            'image-missing',
-            MissingFileError,
-            f'there is no image {{}}, which {source} names: put it there, or correct it.',
-        ),
-        ('image-damaged', ImageError, f'the image {{}} cannot be decoded, it is truncated or no image: {_HINT}.'),
-        ('image-depth', ImageError, 'the image {}: scale it to 8 bits, 3 channels, which is what the model has seen.'),
-    ):
-        found = [problem.detail for problems in looks for problem in problems if problem.rule == rule]
-        if found:
-            more = '' if len(found) == 1 else f' (and {len(found) - 1} more of {len(paths)})'
-            raise error(sentence.format(found[0] + more))
 
 
 @contextmanager
