@@ -106,16 +106,13 @@ class CenterMaskV1Head(CenterMaskHead):
         return losses
 
     def _get_targets_single(self, gt_instances: InstanceData, *args, **kwargs) -> tuple[Tensor, Tensor]:
-        boxes = gt_instances.bboxes
-        area = (boxes[:, 2:] - boxes[:, :2]).prod(dim=1)
-        legacy_area = (boxes[:, 2:] - boxes[:, :2] + 1).prod(dim=1)
-        by_size = legacy_area.argsort(stable=True)
-        if torch.equal(area[by_size], area.sort().values):  # the smallest box is the same by either area
-            return super()._get_targets_single(gt_instances, *args, **kwargs)
-        # larger boxes first, each overwritten by the smaller ones that a location lies in as well
+        sides = gt_instances.bboxes[:, 2:] - gt_instances.bboxes[:, :2]
+        by_legacy_area = (sides + 1).prod(dim=1).argsort(stable=True)
+        # FCOSHead chooses by the area without offset: right among boxes that both areas order alike
+        descents = (sides.prod(dim=1)[by_legacy_area].diff() < 0).nonzero().flatten().cpu() + 1
         labels, targets = super()._get_targets_single(gt_instances[:0], *args, **kwargs)
-        for i in by_size.flip(0).tolist():
-            own_labels, own_targets = super()._get_targets_single(gt_instances[i : i + 1], *args, **kwargs)
+        for inds in reversed(by_legacy_area.tensor_split(descents)):  # smaller boxes overwrite larger ones
+            own_labels, own_targets = super()._get_targets_single(gt_instances[inds], *args, **kwargs)
             positive = own_labels < self.num_classes
             labels = torch.where(positive, own_labels, labels)
             targets = torch.where(positive[:, None], own_targets, targets)
