@@ -106,7 +106,7 @@ for number in range(kills):
     )
 end = found[-1]['last'] + 2
 finish(folder / 'killed', end)
-resumed = [int(n) for n in re.findall(r'resumed epoch: 0, iter: (\d+)', (folder / 'log.txt').read_text())]
+resumed = [int(n) for n in re.findall(r', resumed at iteration (\d+)', (folder / 'log.txt').read_text())]
 left = sorted(path.name for path in (folder / 'killed').iterdir() if path.is_file() and path.suffix != '.py')
 finish(folder / 'whole', end)
 one, other = (load_safely(folder / run / f'iter_{end}.pth')['state_dict'] for run in ('killed', 'whole'))
