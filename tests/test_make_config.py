@@ -44,10 +44,21 @@ def test_a_folder_with_both_sets(data, monkeypatch, capsys):
     (data.parent / 'elsewhere').mkdir()
     monkeypatch.chdir(data.parent / 'elsewhere')
     (train, val), cfg = lengths('../own.py')
-    assert (train, val) == (6, 2) or train < 6  # images without objects are left out
-    assert val == 2 and cfg.model.num_classes == 4
+    objects = json.loads((data / TRAIN_ANN).read_text())['annotations']
+    # images without objects are left out of training
+    assert (train, val) == (len({o['image_id'] for o in objects if not o['iscrowd']}), 2)
+    assert cfg.model.num_classes == 4
     assert cfg.train_dataloader.dataset.metainfo.classes == ('ellipse', 'rectangle', 'triangle', 'star')
     assert cfg.train_cfg.max_iters == 2000 and cfg.param_scheduler[0].end == 200
+
+
+@pytest.mark.parametrize('encoding', ['utf-8-sig', 'utf-16'])
+def test_files_in_the_encodings_that_training_reads(data, encoding):
+    for name in (TRAIN_ANN, VAL_ANN):
+        (data / name).write_text((data / name).read_text(), encoding=encoding)
+    assert run_tool('tools/make_config.py', 'data', '--out', 'own.py') == 0
+    (_, val), _ = lengths('own.py')
+    assert val == 2
 
 
 def test_one_file_is_split_and_that_is_told(data, capsys):

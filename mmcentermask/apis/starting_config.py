@@ -10,6 +10,7 @@ from typing import Any
 from mmengine.config import Config
 
 from ..atomic_write import atomic_write
+from ..datasets.coco import read_json
 from ..errors import AnnotationError, InputError, MissingFileError
 
 __all__ = ['CONFIGS', 'DEFAULT_BASE', 'CocoExport', 'find_exports', 'write_starting_config']
@@ -135,12 +136,7 @@ def _read(path: Path) -> dict[str, Any]:
     if path.suffix == '.xml':
         kind = 'CVAT' if '<annotations' in path.read_text(encoding='utf-8', errors='replace')[:2000] else 'another'
         raise AnnotationError(f"{path} is in {kind} XML format, not COCO's JSON: {_COCO_HINTS['cvat']}.")
-    try:
-        content = json.loads(path.read_text(encoding='utf-8-sig'))
-    except (UnicodeDecodeError, json.JSONDecodeError) as error:
-        raise AnnotationError(f'{path} is not JSON ({error}): export the annotations anew as COCO JSON.') from error
-    except OSError as error:
-        raise MissingFileError(f'{path} cannot be read ({error.strerror}): give a COCO JSON file.') from error
+    content = read_json(path)
     if isinstance(content, dict) and 'shapes' in content and 'imagePath' in content:
         raise AnnotationError(f"{path} is in labelme's format, an image a file: {_COCO_HINTS['labelme']}.")
     if isinstance(content, list) and content and isinstance(content[0], dict) and 'data' in content[0]:

@@ -12,15 +12,45 @@ from mmdet.registry import DATASETS
 from ..errors import AnnotationError, MissingFileError
 from .values import is_side
 
-__all__ = ['CocoInstanceDataset', 'CocoReader', 'read_coco']
+__all__ = ['CocoInstanceDataset', 'CocoReader', 'read_coco', 'read_json']
 
 _BYTE_ORDER_MARKS = {b'\xef\xbb\xbf': 'UTF-8 with a byte order mark', b'\xff\xfe': 'UTF-16', b'\xfe\xff': 'UTF-16'}
 
 
-def read_coco(path: str, annotated: bool = True, utf8_only: bool = False) -> dict[str, Any]:
-    """Read a COCO annotation file and check that its lists are there, whatever they hold.
+def read_json(path: str | Path) -> Any:
+    """Read an annotation file in any of JSON's encodings: UTF-8, with or without a byte order mark, UTF-16, UTF-32.
 
-    UTF-8, with or without a byte order mark, UTF-16 and UTF-32 are read.
+    Args:
+        path (str or Path): A JSON file.
+
+    Returns:
+        Any: Its contents.
+
+    Raises:
+        MissingFileError: If there is no such file.
+        AnnotationError: If it cannot be read or is not JSON.
+
+    >>> content = read_json('export/annotations.json')  # doctest: +SKIP
+    """
+    if not os.path.isfile(path):  # Path's own fails at names that are too long
+        raise MissingFileError(
+            f'there is no annotation file {path}: give the folder of the data with --cfg-options data_root=FOLDER, '
+            'or set ann_file in the config.'
+        )
+    try:
+        return json.loads(Path(path).read_bytes())
+    except OSError as error:
+        raise AnnotationError(
+            f'the annotation file {path} cannot be read ({error.strerror}): make it readable.'
+        ) from error
+    except (ValueError, RecursionError) as error:  # of JSON, of the encoding, of endless brackets
+        raise AnnotationError(
+            f'the annotation file {path} is not JSON ({error}): give a complete COCO annotation file.'
+        ) from error
+
+
+def read_coco(path: str, annotated: bool = True, utf8_only: bool = False) -> dict[str, Any]:
+    """Read a COCO annotation file, as ``read_json``, and check that its lists are there, whatever they hold.
 
     Args:
         path (str): A JSON file.
@@ -38,24 +68,11 @@ def read_coco(path: str, annotated: bool = True, utf8_only: bool = False) -> dic
     >>> len(content['images'])  # doctest: +SKIP
     5000
     """
-    if not os.path.isfile(path):  # Path's own fails at names that are too long
-        raise MissingFileError(
-            f'there is no annotation file {path}: give the folder of the data with --cfg-options data_root=FOLDER, '
-            'or set ann_file in the config.'
-        )
-    try:
-        data = Path(path).read_bytes()
-        content = json.loads(data)
-    except OSError as error:
-        raise AnnotationError(
-            f'the annotation file {path} cannot be read ({error.strerror}): make it readable.'
-        ) from error
-    except (ValueError, RecursionError) as error:  # of JSON, of the encoding, of endless brackets
-        raise AnnotationError(
-            f'the annotation file {path} is not JSON ({error}): give a complete COCO annotation file.'
-        ) from error
+    content = read_json(path)
+    with open(path, 'rb') as file:
+        begin = file.read(3)
     for mark, encoding in _BYTE_ORDER_MARKS.items():
-        if utf8_only and data.startswith(mark):
+        if utf8_only and begin.startswith(mark):
             raise AnnotationError(
                 f'the annotation file {path} is {encoding}, which pycocotools cannot read: save it as plain UTF-8, or '
                 "set type='CocoInstanceDataset' in the dataset and type='CocoInstanceMetric' in the evaluator."
