@@ -13,7 +13,7 @@ BIN := $(abspath $(VENV))/bin
 JOBS ?= 2
 THREADS ?= 1
 ISA ?= SSE41
-NUMERIC = centermask centermask_head centermask_roi_head centermask_tta equality masks prepared_model timm
+NUMERIC = centermask centermask_head centermask_roi_head centermask_tta equality masks fast_inference timm
 # one file stays in one process: what its tests share is made once
 PYTEST = OMP_NUM_THREADS=$(THREADS) PYTHONPATH='$(abspath $(VENV))/metrics'"$${PYTHONPATH:+:$$PYTHONPATH}" $(BIN)/python -m pytest -q -n $(JOBS) --dist loadfile $(PYTEST_ARGS)
 

@@ -1,4 +1,4 @@
-"""Fuzzing targets: pasting, run lengths, and the RoI extractor."""
+"""Fuzzing targets: pasting, RLE, and the RoI extractor."""
 
 import functools
 import math
@@ -100,7 +100,7 @@ def check_encoding(masks, folder):
 
 
 @st.composite
-def run_lengths(draw):
+def rles(draw):
     """A ``segmentation`` of a picture of height x width, mostly a damaged one."""
     height, width = draw(st.tuples(st.integers(1, 12), st.integers(1, 12)))
     mask = np.random.default_rng(draw(seeds)).random((height, width)) < draw(st.sampled_from([0.1, 0.5, 0.9]))
@@ -117,7 +117,7 @@ def run_lengths(draw):
     return dict(size=size, counts=counts), height, width
 
 
-def check_run_lengths(given_input, folder):
+def check_rle(given_input, folder):
     form, height, width = given_input
     if rle_problem(form, height, width) is None:  # then pycocotools, which trusts it, can have it
         rle = mask_api.frPyObjects(form, height, width) if isinstance(form['counts'], list) else form
@@ -174,6 +174,6 @@ def check_rois(given_input, folder):
 TARGETS = [
     Target('pasting', pastings(), check_pasting, 60, 3500),
     Target('encoding', pictures(), check_encoding, 40, 2500),
-    Target('run lengths', run_lengths(), check_run_lengths, 60, 4000),
+    Target('RLE', rles(), check_rle, 60, 4000),
     Target('RoIs', rois(), check_rois, 40, 2500),
 ]

@@ -37,7 +37,7 @@ def scope():
 
 
 def v1_config():
-    """The model part of a first CenterMask, whose boxes count their last pixel; no mask-IoU head."""
+    """The model part of a CenterMaskV1, whose boxes have the legacy offset; no mask-IoU head."""
     cfg = Config.fromfile(CONFIGS / 'centermask-v1-lite_mv2_fpn_ms-4x_coco.py').model
     cfg.num_classes = 3
     return cfg

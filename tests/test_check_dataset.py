@@ -118,6 +118,7 @@ DEFECTS = {
     'turned': (img(1, height=60, width=40), {'image-size': 1}),
     'file twice': (img(1, file_name='0.png'), {'image-file-twice': 1}),
     'no file': (img(1, file_name='9.png'), {'image-missing': 1}),
+    'file name of control characters': (img(1, file_name='\x1b[2J'), {'image-missing': 1}),
     'file of another folder': (img(1, file_name='../val2017/1.png'), {'image-elsewhere': 1}),
     'device': (img(1, file_name='/dev/zero'), {'image-damaged': 1, 'image-elsewhere': 1}),
     'separators of Windows': (img(1, file_name='..\\\\train2017\\\\1.png'), {'image-missing': 1}),

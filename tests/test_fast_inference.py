@@ -51,7 +51,7 @@ def test_float32_equals_the_plain_model(name):
         assert_same_detections(ours, plain)
 
 
-def test_the_first_centermask_too():
+def test_centermask_v1_too():
     conversion = convert_state_dict(recipe(official_shapes()['centermask'][FIRST]))
     model = MODELS.build(Config.fromfile(CONFIGS / f'{conversion.config}.py').model).eval()
     model.load_state_dict(conversion.state_dict, strict=True)

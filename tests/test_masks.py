@@ -14,7 +14,7 @@ from mmengine.structures import InstanceData
 from pycocotools import mask as mask_api
 
 from conftest import sample, small_config
-from mmcentermask.evaluation import DumpRunLengths
+from mmcentermask.evaluation import DumpRLE
 from mmcentermask.models import SAGMaskHead
 from mmcentermask.structures import crop_masks, decode_crop, mask_pasting, paste_dense, paste_rle
 
@@ -289,7 +289,7 @@ def test_coco_metric_scores_both_forms_alike(roi_heads):
 def test_both_forms_are_dumped_alike(roi_heads, tmp_path):
     dumps = []
     for mask_format in ('dense', 'rle'):
-        metric = DumpRunLengths(out_file_path=str(tmp_path / f'{mask_format}.pkl'))
+        metric = DumpRLE(out_file_path=str(tmp_path / f'{mask_format}.pkl'))
         results = finished(roi_heads[0], mask_format)
         samples = [dict(img_id=i, gt_instances={}, pred_instances=r.to_dict()) for i, r in enumerate(results)]
         metric.process({}, samples)

@@ -178,7 +178,7 @@ def test_a_hole_is_kept():
 
 
 @pytest.mark.parametrize('first', [0, 1])
-def test_run_lengths_from_corner_to_corner(first):
+def test_rle_from_corner_to_corner(first):
     mask = np.full((6, 5), first, bool)
     mask[2:4, 1:3] = not first
     form = segmentation(np.random.default_rng(0), Instance(1, mask, crowd=True))

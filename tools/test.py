@@ -50,7 +50,7 @@ def test(args: argparse.Namespace) -> None:
 
     from mmcentermask import apis
     from mmcentermask.apis.fast_inference import DTYPES, check_dtype
-    from mmcentermask.evaluation import DumpRunLengths
+    from mmcentermask.evaluation import DumpRLE
     from mmcentermask.models import CenterMask
 
     if args.out is not None and not args.out.endswith(('.pkl', '.pickle')):
@@ -74,7 +74,7 @@ def test(args: argparse.Namespace) -> None:
         cfg.custom_hooks = [*(cfg.get('custom_hooks') or []), dict(type='FastTestHook', dtype=args.fast)]
     runner = apis.build_runner(cfg)
     if args.out is not None:
-        runner.test_evaluator.metrics.append(DumpRunLengths(out_file_path=args.out))
+        runner.test_evaluator.metrics.append(DumpRLE(out_file_path=args.out))
     with apis.named_image_errors():
         runner.test()
 

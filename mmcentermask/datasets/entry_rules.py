@@ -168,7 +168,7 @@ def _image_rule(name: str, severity: str, text: str, hint: str) -> None:
     def _(t):
         for image, problem in t.image_problems:
             if problem.rule == name:
-                yield Finding(problem.detail, image=image)
+                yield Finding(printable(problem.detail, 300), image=image)
 
 
 _image_rule('image-missing', 'error', 'there is no image file', 'put the file there, or correct file_name')

@@ -190,7 +190,7 @@ def _visible(items: list[_Item], min_visible: float) -> tuple[list[_Item], list[
     """Leaves out what is hidden nearly wholly and gives the visible mask of the rest.
 
     An object is left out, and not painted either, when less than ``min_visible`` of it or fewer than ``MIN_PIXELS``
-    pixels can be seen. So every shape in the picture is annotated.
+    pixels can be seen. So every shape in the image is annotated.
     """
     solids = [item.solid() for item in items]
     taken = np.zeros_like(solids[0]) if items else None
@@ -214,7 +214,7 @@ def _window(coverage: np.ndarray) -> tuple[slice, slice]:
 
 
 def _paint(rng: np.random.Generator, level: Difficulty, items: list[_Item], height: int, width: int) -> np.ndarray:
-    """The picture: background, shapes from back to front, light and noise. uint8, shape (height, width, 3), BGR."""
+    """The image: background, shapes from back to front, light and noise. uint8, shape (height, width, 3), BGR."""
     ground = random_colour(rng)
     ground_second = near_colour(rng, ground, *level.texture_contrast)
     ground_kind = TEXTURES[rng.integers(len(TEXTURES))]

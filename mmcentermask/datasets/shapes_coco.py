@@ -39,8 +39,8 @@ def _polygons(mask: np.ndarray) -> list[list[float]]:
     return polygons
 
 
-def _run_lengths(mask: np.ndarray) -> dict:
-    """Uncompressed run-length code of a mask: down the columns, the first count being of zeros."""
+def _rle(mask: np.ndarray) -> dict:
+    """Uncompressed RLE of a mask: down the columns, the first count being of zeros."""
     flat = np.concatenate([[0], mask.ravel(order='F'), [0]])
     turns = np.flatnonzero(np.diff(flat))
     ends = [0, *turns.tolist(), mask.size]
@@ -53,8 +53,8 @@ def _run_lengths(mask: np.ndarray) -> dict:
 def segmentation(rng: np.random.Generator, instance: Instance) -> list | dict:
     """The COCO ``segmentation`` of an instance.
 
-    A crowd is an uncompressed run-length code, as in COCO. Anything else is mostly polygons, one a visible part; about
-    one in seven, and whatever polygons cannot say (holes, details of a pixel), is a run-length code: compressed or not.
+    A crowd is an uncompressed RLE, as in COCO. Anything else is mostly polygons, one a visible part; about
+    one in seven, and whatever polygons cannot say (holes, details of a pixel), is an RLE: compressed or not.
 
     Args:
         rng: Source of randomness for the choice of the form.
@@ -72,7 +72,7 @@ def segmentation(rng: np.random.Generator, instance: Instance) -> list | dict:
             if (drawn & mask).sum() >= 0.95 * (drawn | mask).sum():
                 return polygons
     if instance.crowd or not compressed:
-        return _run_lengths(mask)
+        return _rle(mask)
     rle = mask_api.encode(np.asfortranarray(mask))
     return dict(size=list(rle['size']), counts=rle['counts'].decode())
 

@@ -7,14 +7,14 @@ from mmdet.registry import METRICS
 
 
 @METRICS.register_module()
-class DumpRunLengths(DumpDetResults):
-    """DumpDetResults that also takes masks which are run-length codes already.
+class DumpRLE(DumpDetResults):
+    """DumpDetResults that also takes masks which are RLEs already.
 
     Args: As DumpDetResults.
     """
 
     def process(self, data_batch: dict, data_samples: Sequence[dict]) -> None:
-        """Keep predictions, each with ``masks`` as a list of run-length codes."""
+        """Keep predictions, each with ``masks`` as a list of RLEs."""
         for sample in data_samples:
             codes = sample.get('pred_instances', {}).get('masks')
             if isinstance(codes, list):
