@@ -14,8 +14,8 @@ JOBS ?= 2
 THREADS ?= 1
 ISA ?= SSE41
 NUMERIC = centermask centermask_head centermask_roi_head centermask_tta equality masks fast_inference timm
-# one file stays in one process: what its tests share is made once
-PYTEST = OMP_NUM_THREADS=$(THREADS) PYTHONPATH='$(abspath $(VENV))/metrics'"$${PYTHONPATH:+:$$PYTHONPATH}" $(BIN)/python -m pytest -q -n $(JOBS) --dist loadfile $(PYTEST_ARGS)
+# neighbours stay in one process, for what a file's tests share is made once a process; who is done takes from the other
+PYTEST = OMP_NUM_THREADS=$(THREADS) PYTHONPATH='$(abspath $(VENV))/metrics'"$${PYTHONPATH:+:$$PYTHONPATH}" $(BIN)/python -m pytest -q -n $(JOBS) --dist worksteal $(PYTEST_ARGS)
 
 .DEFAULT_GOAL := help
 .PHONY: help env timm metrics demo test test-slow test-kernels lint format clean

@@ -67,8 +67,11 @@ def assert_sound(losses, grads):
     assert not [name for name, grad in grads.items() if not torch.isfinite(grad).all()]
 
 
-@pytest.mark.parametrize('low_precision', [False, True], ids=['fp32', 'bf16'])
-@pytest.mark.parametrize('case', CASES)
+@pytest.mark.parametrize(
+    'case, low_precision',
+    # bf16 is slow where the processor has no instructions for it
+    [(case, low) for case in CASES for low in (False, True) if not (low and case == '600 objects')],
+)
 def test_training(case, low_precision):
     losses, grads = gradients(boosted(build(small_config())), CASES[case](), low_precision)
     assert_sound(losses, grads)

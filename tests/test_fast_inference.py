@@ -263,7 +263,13 @@ def test_the_command_tests_with_a_fast_model(tmp_path, monkeypatch, capsys):
     torch.save({'state_dict': model.state_dict(), 'meta': {}}, tmp_path / 'weights.pth')
     found = []
     for name, option in (('plain', []), ('fast', ['--fast']), ('bf16', ['--fast', 'bf16'])):
-        options = ['--out', f'{name}.pkl', '--cfg-options', 'model.test_cfg.score_thr=0.0']
+        options = [
+            '--out',
+            f'{name}.pkl',
+            '--cfg-options',
+            'model.test_cfg.score_thr=0.0',
+            'model.test_cfg.max_per_img=5',
+        ]
         assert run_tool('tools/test.py', config, 'weights.pth', '--work-dir', name, *option, *options) == 0
         found.append(pickle.loads((tmp_path / f'{name}.pkl').read_bytes())[0]['pred_instances'])
         assert ('prepared for inference' in ''.join(p.read_text() for p in (tmp_path / name).rglob('*.log'))) == bool(

@@ -364,7 +364,7 @@ def test_bfloat16_trains_like_full_precision():
 def test_bfloat16_predicts():
     model = with_boxes(build(small_config())).eval()
     inputs = model.data_preprocessor(batch(), False)
-    model.bbox_head.test_cfg.score_thr = 0.0
+    model.bbox_head.test_cfg.update(score_thr=0.0, max_per_img=12)
     with torch.no_grad(), torch.autocast('cpu', torch.bfloat16):
         outputs = model.bbox_head(model.extract_feat(inputs['inputs']))
         assert {level.dtype for levels in outputs for level in levels} == {torch.float32}
