@@ -57,11 +57,10 @@ def dashed(ap: float) -> str:
 
 def ap_table(scores: dict) -> str:
     """The AP values of an evaluation as a Markdown table; a dash where nothing could be scored."""
-    rows = ['| | ' + ' | '.join(COLUMNS) + ' |', '|---' * (len(COLUMNS) + 1) + '|']
-    for what, name in NAMES:
-        values = [dashed(scores.get((what, column), -1)) for column in COLUMNS]
-        rows.append(f'| {name} | ' + ' | '.join(values) + ' |')
-    return '\n'.join(rows)
+    from mmcentermask.analysis import markdown_table
+
+    rows = [[name, *[dashed(scores.get((what, column), -1)) for column in COLUMNS]] for what, name in NAMES]
+    return markdown_table(['', *COLUMNS], rows)
 
 
 def last_scores(scores: dict) -> str:
@@ -121,7 +120,6 @@ def report(args: argparse.Namespace) -> None:
     from mmdet.apis import init_detector
 
     from mmcentermask import apis
-    from mmcentermask.atomic_write import atomic_write
     from mmcentermask.visualization import draw_curves, draw_predictions, read_run_log
 
     check_args(args)
@@ -138,9 +136,7 @@ def report(args: argparse.Namespace) -> None:
         grid, number = draw_predictions(model, cfg.val_dataloader.dataset, args.images, args.score_thr, args.scale)
     page = summary(args, log, sum(p.numel() for p in model.parameters()), number)
     out = Path(args.out or args.work_dir)
-    for name, content in (('predictions.png', grid), ('curves.png', draw_curves(log)), ('summary.md', page.encode())):
-        with atomic_write(out / name, 'name another folder with --out') as file:
-            file.write(content)
+    apis.write_files(out, {'predictions.png': grid, 'curves.png': draw_curves(log), 'summary.md': page.encode()})
     print(f'wrote {out}/summary.md, predictions.png and curves.png')
     if log.val:
         print(last_scores(log.val[-1]))

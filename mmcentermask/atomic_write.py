@@ -8,7 +8,7 @@ from typing import BinaryIO
 
 from .errors import InputError, OutputError
 
-__all__ = ['UNFINISHED', 'atomic_write']
+__all__ = ['UNFINISHED', 'atomic_write', 'write_files']
 
 UNFINISHED = '.unfinished'  # what a file's name ends with while it is written
 
@@ -46,3 +46,19 @@ def atomic_write(path: str | Path, hint: str = 'choose another place') -> Iterat
     finally:
         with contextlib.suppress(OSError):
             unfinished.unlink(missing_ok=True)
+
+
+def write_files(folder: str | Path, contents: dict[str, bytes], option: str = '--out') -> None:
+    """Write several files with ``atomic_write``; none gets its name before all are written.
+
+    Args:
+        folder (str or Path): Made where it is not there.
+        contents (dict): Name -> what the file holds.
+        option (str): Of the command line, which names the folder, for the message. Defaults to ``'--out'``.
+
+    Raises:
+        OutputError: If the folder cannot be written to.
+    """
+    with contextlib.ExitStack() as files:  # a failure in one leaves every name as it was
+        for name, content in contents.items():
+            files.enter_context(atomic_write(Path(folder, name), f'name another folder with {option}')).write(content)

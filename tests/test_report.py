@@ -140,7 +140,7 @@ def test_the_truth_stands_on_the_left_and_the_prediction_on_the_right(size, scal
 def test_ap_table(tool, tmp_path):
     write_log(tmp_path, [train_line(20), val_line(20, 0.1)])
     rows = tool.ap_table(read_run_log(tmp_path).val[-1]).splitlines()
-    assert rows[0] == '| | AP | AP50 | AP75 | APs | APm | APl |'
+    assert rows[0] == '|  | AP | AP50 | AP75 | APs | APm | APl |'
     assert rows[2] == '| box | 0.100 | 0.200 | 0.300 | 0.400 | 0.500 | - |'
     assert rows[3] == '| mask | 0.110 | 0.210 | 0.310 | 0.410 | 0.510 | - |'
     assert tool.last_scores(read_run_log(tmp_path).val[-1]) == 'After iteration 20: box AP 0.100, mask AP 0.110'

@@ -6,6 +6,7 @@ from .machine import hardware, peak_memory, versions
 from .mask_benchmark import MaskLogits, MaskPastingRun, draw_mask_logits, read_mask_logits
 from .model_cost import count_macs, count_parameters, network_pass
 from .runs import InferenceRun, TrainingRun
+from .tables import markdown_table
 from .timing import STAGES, StageTimer, time_interleaved
 from .workloads import build_untrained, draw_image, leave_best_boxes, make_training_batch, test_pipeline
 
@@ -28,6 +29,7 @@ __all__ = [
     'hardware',
     'leave_best_boxes',
     'make_training_batch',
+    'markdown_table',
     'network_pass',
     'peak_memory',
     'read_mask_logits',

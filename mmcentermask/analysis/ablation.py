@@ -9,15 +9,16 @@ import sys
 from pathlib import Path
 from typing import NamedTuple
 
+from matplotlib.figure import Figure
 from mmengine.config import Config
 
 import mmcentermask
 from mmcentermask.apis.config_options import set_max_iters
-from mmcentermask.atomic_write import atomic_write
+from mmcentermask.atomic_write import atomic_write, write_files
 from mmcentermask.errors import InputError, MissingFileError
 from mmcentermask.visualization import png_of, read_run_log
 
-from .report import csv_table, markdown_table, new_figure, write_report
+from .tables import csv_table, markdown_table
 
 __all__ = ['AblationResult', 'compare', 'set_iterations', 'train_once', 'write_comparison']
 
@@ -163,12 +164,12 @@ def write_comparison(folder: str | os.PathLike, results: list[AblationResult], t
         'results.csv': csv_table(['config', 'run', *names, 'parameters', 'multiply-adds', 'seconds'], rows),
         'plot.png': _plot(results),
     }
-    write_report(folder, files, '--work-dir')
+    write_files(folder, files, '--work-dir')
 
 
 def _plot(results: list[AblationResult]) -> bytes:
     """Draw mask AP and mask AP of small objects: a dot a seed, a line at the mean."""
-    figure = new_figure(1.2 + 0.4 * len(results))
+    figure = Figure(figsize=(11, 1.2 + 0.4 * len(results)), layout='constrained')
     for axes, metric in zip(figure.subplots(1, 2, sharey=True), ('AP', 'APs')):
         for place, result in enumerate(results):
             values, color = result.values(metric), 'tab:gray' if place == 0 else 'tab:red'

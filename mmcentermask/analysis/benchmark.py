@@ -5,10 +5,12 @@ import statistics
 from typing import NamedTuple
 
 import numpy as np
+from matplotlib.figure import Figure
 
+from mmcentermask.atomic_write import write_files
 from mmcentermask.visualization import png_of
 
-from .report import csv_table, markdown_table, new_figure, write_report
+from .tables import csv_table, markdown_table
 from .timing import STAGES
 
 __all__ = ['BenchmarkResult', 'benchmark_table', 'write_benchmark']
@@ -48,8 +50,8 @@ def _stages(results: list[BenchmarkResult]) -> list[str]:
     return [stage for stage in known if any(result.median(stage) is not None for result in results)]
 
 
-def _text(value: float | None, format_spec: str) -> str:
-    return '' if value is None else format(value, format_spec)
+def _text(value: float | None, format_spec: str, factor: float = 1) -> str:
+    return '' if value is None else format(value * factor, format_spec)
 
 
 def benchmark_table(results: list[BenchmarkResult]) -> str:
@@ -67,11 +69,11 @@ def benchmark_table(results: list[BenchmarkResult]) -> str:
                 result.name,
                 f'{1000 * median:.1f} ({1000 * min(totals):.1f} to {1000 * max(totals):.1f})',
                 f'{median / first:.3f}',
-                *['' if (value := result.median(stage)) is None else f'{1000 * value:.1f}' for stage in stages],
-                '' if result.memory is None else f'{result.memory / 2**20:.0f}',
+                *[_text(result.median(stage), '.1f', 1000) for stage in stages],
+                _text(result.memory, '.0f', 2**-20),
                 _text(result.boxes, 'd'),
                 _text(result.parameters, ',d'),
-                '' if result.macs is None else f'{result.macs / 1e9:.2f}',
+                _text(result.macs, '.2f', 1e-9),
             ]
         )
     return markdown_table(['model', 'ms', 'to the first', *stages, 'MiB', 'boxes', 'parameters', 'GMACs'], rows)
@@ -92,11 +94,11 @@ def write_benchmark(folder: str | os.PathLike, results: list[BenchmarkResult], t
     head = ['model', 'run', *[f'{stage} (s)' for stage in stages], 'bytes', 'parameters', 'multiply-adds', 'boxes']
     page = f'{benchmark_table(results)}\n\n{text}\n\n![Median times by stage](times.png)\n'
     files = {'table.md': page.encode(), 'results.csv': csv_table(head, rows), 'times.png': _chart(results)}
-    write_report(folder, files, '--out')
+    write_files(folder, files)
 
 
 def _chart(results: list[BenchmarkResult]) -> bytes:
-    figure = new_figure(1.6 + 0.45 * len(results))
+    figure = Figure(figsize=(11, 1.6 + 0.45 * len(results)), layout='constrained')
     axes = figure.subplots()
     left = np.zeros(len(results))
     for stage in [stage for stage in _stages(results) if stage != 'drawing']:

@@ -1,5 +1,6 @@
 """What the starters in tools/ and demo/ are made of, and prediction from Python."""
 
+from ..atomic_write import write_files
 from ..datasets.data_check import check_data_for_testing, check_data_for_training
 from ..datasets.image_files import named_image_errors
 from ..errors import AnnotationError, CheckpointError, ImageError, InputError, MissingFileError
@@ -13,7 +14,6 @@ from .image_inputs import list_images, read_image
 from .inferencer import CenterMaskInferencer
 from .launch import build_runner, check_least, check_once, end_processes, report_input_errors, start_processes
 from .model_check import check_model_for_testing, check_model_for_training
-from .output_files import write_files
 from .run_check import check_run
 from .run_config import load_config, set_auto_scale_lr, set_resume, use_amp
 from .tta import use_tta

@@ -16,24 +16,10 @@ class AtomicBackend(LocalBackend):
     """mmengine's LocalBackend, chosen by ``backend_args=dict(backend='atomic')``, that writes with ``atomic_write``."""
 
     def put(self, obj: bytes, filepath: str | Path) -> None:
-        """Write bytes.
-
-        Args:
-            obj (bytes): The whole content.
-            filepath (str or Path): The file.
-
-        Raises:
-            OutputError: If it cannot be written.
-        """
+        """Write bytes; raise OutputError if they cannot be written."""
         with atomic_write(filepath, hint=_HINT) as file:
             file.write(obj)
 
     def put_text(self, obj: str, filepath: str | Path, encoding: str = 'utf-8') -> None:
-        """Write text, as ``put`` does.
-
-        Args:
-            obj (str): The whole content.
-            filepath (str or Path): The file.
-            encoding (str): Defaults to 'utf-8'.
-        """
+        """Write text, as ``put`` does."""
         self.put(obj.encode(encoding), filepath)

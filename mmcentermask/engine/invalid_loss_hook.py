@@ -14,15 +14,10 @@ from torch import Tensor
 from ..errors import InvalidLossError
 
 _NAMED = 8  # images to name in a message
-_MEND = (
+_HINT = (
     'look at these images, lower the learning rate, or leave such batches out by skip=True of InvalidLossHook, '
     'in our configs --cfg-options default_hooks.invalid_loss.skip=True'
 )
-
-
-def _finite(values: list[Tensor]) -> Tensor:
-    """Return which of some numbers are finite, on their device, without waiting for it."""
-    return torch.isfinite(torch.stack([value.detach().float() for value in values]))
 
 
 def _images(data_batch: Any) -> list[str]:
@@ -77,7 +72,7 @@ class InvalidLossHook(CheckInvalidLossHook):
         backward, step = wrapper.backward, wrapper.step
 
         def guarded_backward(loss: Tensor, **kwargs) -> None:
-            if self._agree(_finite([loss])):
+            if self._all_finite([loss]):
                 backward(loss, **kwargs)
                 return
             self._invalid = self._step_lost = True
@@ -98,13 +93,7 @@ class InvalidLossHook(CheckInvalidLossHook):
     def after_train_iter(
         self, runner: Runner, batch_idx: int, data_batch: Any = None, outputs: dict[str, Tensor] | None = None
     ) -> None:
-        """Take the losses of an iteration down, and look at them when it is time to.
-
-        Args:
-            runner (Runner): The runner.
-            batch_idx (int): Number of the batch.
-            data_batch (Any): The batch; its ``data_samples`` tell the images.
-            outputs (dict[str, Tensor], optional): The losses by name.
+        """Keep the losses of an iteration, and check them every ``interval`` iterations.
 
         Raises:
             InvalidLossError: If one is NaN or infinite, in this process or another.
@@ -129,17 +118,9 @@ class InvalidLossHook(CheckInvalidLossHook):
         self._look()
 
     def before_save_checkpoint(self, runner: Runner, checkpoint: dict) -> None:
-        """Refuse to save weights that are not finite.
-
-        Args:
-            runner (Runner): The runner.
-            checkpoint (dict): What is to be saved.
-
-        Raises:
-            InvalidLossError: If there are such.
-        """
+        """Refuse to save non-finite weights, with InvalidLossError."""
         if told := self._first_invalid():  # mmengine's own hook saves without a look, and in one process only
-            raise InvalidLossError(f'{told}: {_MEND}.')
+            raise InvalidLossError(f'{told}: {_HINT}.')
         model = runner.model.module if is_model_wrapper(runner.model) else runner.model
         trained = {name for name, _ in model.named_parameters()}
         bad = [
@@ -153,11 +134,11 @@ class InvalidLossHook(CheckInvalidLossHook):
             )
 
     @staticmethod
-    def _agree(finite: Tensor) -> bool:
-        """Whether everything is finite in every process."""
-        everything = finite.all().float()
-        all_reduce(everything, 'min')
-        return bool(everything)
+    def _all_finite(values: list[Tensor]) -> bool:
+        """Whether all values are finite in every process."""
+        finite = torch.stack([value.detach().float() for value in values]).isfinite().all().float()
+        all_reduce(finite, 'min')
+        return bool(finite)
 
     def _first_invalid(self) -> str | None:
         """Say in what iteration of this process, not looked at so far, a loss is invalid."""
@@ -172,8 +153,8 @@ class InvalidLossHook(CheckInvalidLossHook):
 
     def _look(self) -> None:
         values = [value for _, losses, _ in self._seen for value in losses.values()]
-        if values and not self._agree(_finite(values)):
-            raise InvalidLossError(f'{self._told_by_all()}: {_MEND}.')
+        if values and not self._all_finite(values):
+            raise InvalidLossError(f'{self._told_by_all()}: {_HINT}.')
         self._seen = []
 
     def _told_by_all(self) -> str:

@@ -16,10 +16,5 @@ class MainProcessLoggerHook(LoggerHook):
 
     @master_only
     def after_test_epoch(self, runner: Runner, metrics: dict[str, float] | None = None) -> None:
-        """Log the scores, and write them.
-
-        Args:
-            runner (Runner): The runner.
-            metrics (dict, optional): The scores.
-        """
+        """Log the scores, and write them."""
         super().after_test_epoch(runner, metrics)

@@ -5,17 +5,12 @@ from typing import Any
 
 import numpy as np
 import torch
-from mmengine.dist import all_gather_object
 
-__all__ = ['gather_random_states', 'get_random_states', 'set_random_states']
+__all__ = ['get_random_states', 'set_random_states']
 
 
 def get_random_states() -> dict[str, Any]:
-    """Read the states of this process.
-
-    Returns:
-        dict: ``python``, ``numpy`` and ``torch``, and ``cuda`` where there is one: of the current device.
-    """
+    """Return the states of this process: ``python``, ``numpy``, ``torch`` and, of the current device, ``cuda``."""
     name, keys, *rest = np.random.get_state()
     states = dict(
         python=random.getstate(),
@@ -28,26 +23,10 @@ def get_random_states() -> dict[str, Any]:
 
 
 def set_random_states(states: dict[str, Any]) -> None:
-    """Go on from given states in this process.
-
-    Args:
-        states (dict): As ``get_random_states`` returns them; tensors may be on any device.
-    """
+    """Go on in this process from what ``get_random_states`` returned; tensors may be on any device."""
     random.setstate(states['python'])
     name, keys, *rest = states['numpy']
     np.random.set_state((name, keys.cpu().numpy().astype(np.uint32), *rest))
     torch.set_rng_state(states['torch'].cpu())
     if 'cuda' in states and torch.cuda.is_available():
         torch.cuda.set_rng_state(states['cuda'].cpu())
-
-
-def gather_random_states(states: dict[str, Any]) -> list[dict[str, Any]]:
-    """Bring the states of every process together, to be called in all of them.
-
-    Args:
-        states (dict): Those of this process.
-
-    Returns:
-        list[dict]: Those of every process, in the order of their ranks.
-    """
-    return all_gather_object(states)

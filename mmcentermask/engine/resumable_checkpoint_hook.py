@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from mmdet.registry import HOOKS
-from mmengine.dist import broadcast_object_list, get_rank, is_main_process, master_only
+from mmengine.dist import all_gather_object, broadcast_object_list, get_rank, is_main_process, master_only
 from mmengine.fileio import LocalBackend
 from mmengine.hooks import CheckpointHook
 from mmengine.runner import IterBasedTrainLoop, Runner
@@ -16,7 +16,7 @@ from mmengine.runner.checkpoint import CheckpointLoader, save_checkpoint
 from ..atomic_write import UNFINISHED
 from ..errors import InputError
 from .atomic_backend import AtomicBackend
-from .random_states import gather_random_states, get_random_states, set_random_states
+from .random_states import get_random_states, set_random_states
 from .resumed_batches import resume_batches, sampler_of
 
 _KEY = 'random_states'  # in the checkpoint
@@ -120,11 +120,6 @@ class ResumableCheckpointHook(CheckpointHook):
     def _save_checkpoint_with_step(self, runner: Runner, step: int, meta: dict) -> None:
         """Save a checkpoint, name it as the last one, remove what is no longer kept: in this order.
 
-        Args:
-            runner (Runner): The runner.
-            step (int): Iteration or epoch, for the name.
-            meta (dict): Goes into the checkpoint.
-
         Raises:
             InputError: In every process, if it was not saved.
         """
@@ -141,7 +136,7 @@ class ResumableCheckpointHook(CheckpointHook):
         runner.message_hub.update_info('last_ckpt', self.last_ckpt)
         seed = getattr(sampler_of(runner.train_dataloader), 'seed', None)
         self._to_save = dict(
-            processes=gather_random_states(self._before_val or get_random_states()),
+            processes=all_gather_object(self._before_val or get_random_states()),
             sampler_seed=None if seed is None else int(seed),
         )
         failed: list[Any] = [None]
@@ -168,12 +163,7 @@ class ResumableCheckpointHook(CheckpointHook):
             self._remove(self.file_backend.join_path(self.out_dir, self.filename_tmpl.format(outdated_step)))
 
     def _save_best_checkpoint(self, runner: Runner, metrics: dict) -> None:
-        """Save a best checkpoint, and remove the one before only afterwards.
-
-        Args:
-            runner (Runner): The runner.
-            metrics (dict): Results of the validation.
-        """
+        """Save a best checkpoint, and remove the one before only afterwards."""
         if not self.save_best:
             return
         # CheckpointHook removes the one before first, so it is not told of it
@@ -194,12 +184,7 @@ class ResumableCheckpointHook(CheckpointHook):
 
     @master_only
     def _publish_model(self, runner: Runner, ckpt_path: str) -> None:
-        """Write the published keys of a checkpoint under a name that tells their hash.
-
-        Args:
-            runner (Runner): The runner.
-            ckpt_path (str): The checkpoint.
-        """
+        """Write the published keys of a checkpoint under a name that tells their hash, as CheckpointHook, but whole."""
         checkpoint = CheckpointLoader.load_checkpoint(ckpt_path, map_location='cpu')
         published = {key: value for key, value in checkpoint.items() if key in self.published_keys}
         digest = hashlib.sha256(pickle.dumps(published)).hexdigest()[:8]

@@ -9,7 +9,7 @@ from mmengine.dataset import InfiniteSampler
 from mmengine.runner import IterBasedTrainLoop
 from torch.utils.data import BatchSampler, DataLoader
 
-__all__ = ['ResumedBatches', 'resume_batches', 'sampler_of']
+__all__ = ['resume_batches', 'sampler_of']
 
 
 def sampler_of(dataloader: DataLoader) -> Any:
@@ -18,12 +18,7 @@ def sampler_of(dataloader: DataLoader) -> Any:
 
 
 class _LaterBatches(BatchSampler):
-    """A batch sampler without its first batches.
-
-    Args:
-        batch_sampler (BatchSampler): The whole, from its beginning.
-        skip (int): How many to leave out.
-    """
+    """A batch sampler without its first ``skip`` batches."""
 
     def __init__(self, batch_sampler: BatchSampler, skip: int) -> None:
         super().__init__(batch_sampler.sampler, batch_sampler.batch_size, batch_sampler.drop_last)
@@ -33,7 +28,7 @@ class _LaterBatches(BatchSampler):
         return self._batches
 
 
-class ResumedBatches:
+class _ResumedBatches:
     """Batches that a training loop gets after it has skipped those of an earlier run.
 
     mmengine's loops skip by themselves: the newer ones call ``skip_iter``, the older ones take the batches and
@@ -97,4 +92,4 @@ def resume_batches(loop: IterBasedTrainLoop, seed: int | None, ready: Callable[[
         batches = iter(loader)
     else:
         batches = begin(loader)
-    loop.dataloader_iterator = ResumedBatches(batches, skip, positioned, ready)
+    loop.dataloader_iterator = _ResumedBatches(batches, skip, positioned, ready)

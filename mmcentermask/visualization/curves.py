@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
 from .png import png_of
@@ -23,7 +22,6 @@ def draw_curves(log: RunLog) -> bytes:
     """
     # A figure of its own and no pyplot: nothing global is touched and no display is looked for.
     figure = Figure(figsize=(11, 4.2), layout='constrained')
-    FigureCanvasAgg(figure)
     left, right = figure.subplots(1, 2)
 
     names = sorted({key for line in log.train for key in line if key.startswith('loss')})
@@ -40,10 +38,8 @@ def draw_curves(log: RunLog) -> bytes:
         for which, style in (('AP', '-'), ('AP50', '--')):
             points = [(line['iteration'], line[what, which]) for line in log.val if (what, which) in line]
             if points:
-                label = f'{name} {which}'
-                right.plot(
-                    *zip(*points, strict=True), style, label=label, color=_COLORS[what], marker='o', markersize=4
-                )
+                look = dict(color=_COLORS[what], marker='o', markersize=4)
+                right.plot(*zip(*points, strict=True), style, label=f'{name} {which}', **look)
     right.set(title='AP on held-out images', xlabel='iteration', ylabel='AP', ylim=(0, 1))
     right.set_xlim(left=0, right=max(line['iteration'] for line in log.train + log.val) * 1.03)
     if right.lines:

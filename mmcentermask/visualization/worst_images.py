@@ -10,7 +10,6 @@ import cv2
 import numpy as np
 from matplotlib import rc_context
 from matplotlib.axes import Axes
-from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 from matplotlib.patheffects import Normal, Stroke
@@ -59,7 +58,6 @@ def draw_worst(inspections: Sequence[Inspection], number: int = 12, columns: int
     # the words come from the file: a dollar sign in them begins no formula
     with rc_context({'font.size': 8, 'text.parse_math': False}):
         figure = Figure(figsize=(4.3 * columns, 4.5 * rows), dpi=100, facecolor='white')
-        FigureCanvasAgg(figure)
         axes = figure.subplots(2 * rows, columns, squeeze=False, height_ratios=[3, 1.2] * rows)
         for axis in axes.ravel():
             axis.axis('off')
