@@ -8,6 +8,7 @@ a few pixels to most of the image, images with nothing in them, and crowds. Need
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import cv2
 import numpy as np
@@ -76,8 +77,7 @@ HARD = Difficulty(
 )
 
 
-@dataclass
-class Instance:
+class Instance(NamedTuple):
     """One annotated thing of a drawn image.
 
     Attributes:
@@ -91,28 +91,16 @@ class Instance:
     crowd: bool = False
 
 
-@dataclass
-class _Item:
+class _Item(NamedTuple):
     """Something to paint: the coverage (0..255, uint8, whole image) of each of its members."""
 
     label: int
     coverage: list[np.ndarray]
     crowd: bool
 
-    def solid(self) -> np.ndarray:
-        return np.max(self.coverage, axis=0) > 127
 
-
-def outline(rng: np.random.Generator, label: int) -> np.ndarray:
-    """Corners of one random shape about the origin, its longest reach being 1.
-
-    Args:
-        rng: Source of randomness.
-        label: Index into ``CLASSES``.
-
-    Returns:
-        float array of shape (corners, 2), x and y, turned by a random angle.
-    """
+def _outline(rng: np.random.Generator, label: int) -> np.ndarray:
+    """Corners of one random shape about the origin, turned by a random angle: (corners, 2), x and y, 1 away at most."""
     name = CLASSES[label]
     if name == 'ellipse':
         turn = np.linspace(0, 2 * np.pi, 48, endpoint=False)
@@ -166,7 +154,7 @@ def _crowd(rng: np.random.Generator, height: int, width: int) -> _Item:
     members = []
     for _ in range(int(rng.integers(12, 25))):
         offset = rng.normal(size=2) * spread * (0.8, 0.5)
-        points = outline(rng, label) * reach * rng.uniform(0.8, 1.3) + centre + offset
+        points = _outline(rng, label) * reach * rng.uniform(0.8, 1.3) + centre + offset
         members.append(_cover(points, height, width))
     return _Item(label, members, True)
 
@@ -182,7 +170,7 @@ def _plan(rng: np.random.Generator, level: Difficulty, height: int, width: int) 
         centre, reach = _place(rng, level, height, width, places)
         label = int(rng.integers(len(CLASSES)))
         places.append((centre, reach))
-        items.append(_Item(label, [_cover(outline(rng, label) * reach + centre, height, width)], False))
+        items.append(_Item(label, [_cover(_outline(rng, label) * reach + centre, height, width)], False))
     return items
 
 
@@ -192,25 +180,16 @@ def _visible(items: list[_Item], min_visible: float) -> tuple[list[_Item], list[
     An object is left out, and not painted either, when less than ``min_visible`` of it or fewer than ``MIN_PIXELS``
     pixels can be seen. So every shape in the image is annotated.
     """
-    solids = [item.solid() for item in items]
-    taken = np.zeros_like(solids[0]) if items else None
-    kept, masks = [], []
-    for item, solid in zip(
-        reversed(items), reversed(solids), strict=True
-    ):  # front to back: only what is nearer hides it
+    taken, kept, masks = np.zeros((), bool), [], []
+    for item in reversed(items):  # front to back: only what is nearer hides it
+        solid = np.max(item.coverage, axis=0) > 127
         mask = solid & ~taken
         seen = int(mask.sum())
         if seen >= MIN_PIXELS and seen >= min_visible * int(solid.sum()):
             kept.append(item)
             masks.append(mask)
-            taken |= solid
+            taken = taken | solid
     return kept[::-1], masks[::-1]
-
-
-def _window(coverage: np.ndarray) -> tuple[slice, slice]:
-    """Rows and columns that a coverage touches."""
-    x, y, w, h = cv2.boundingRect(coverage)
-    return slice(y, y + h), slice(x, x + w)
 
 
 def _paint(rng: np.random.Generator, level: Difficulty, items: list[_Item], height: int, width: int) -> np.ndarray:
@@ -227,8 +206,8 @@ def _paint(rng: np.random.Generator, level: Difficulty, items: list[_Item], heig
         own = np.array(PALETTE[item.label][::-1], np.float32) if rng.random() < level.colour_hint else None
         first = random_colour(rng, background, level.contrast, about=own)
         for coverage in item.coverage:
-            rows, cols = _window(coverage)
-            if rows.stop == rows.start:
+            x, y, w, h = cv2.boundingRect(coverage)
+            if h == 0:
                 continue
             kind = ground_kind if hidden else TEXTURES[rng.integers(len(TEXTURES))]
             colour = near_colour(rng, first, 0, 30) if item.crowd else first
@@ -237,9 +216,10 @@ def _paint(rng: np.random.Generator, level: Difficulty, items: list[_Item], heig
                 dark = cv2.blur(dark, (5, 5)).astype(np.float32) * (shadow / 255)
                 image *= 1 - dark[..., None]
             second = near_colour(rng, colour, *level.texture_contrast)
-            patch = textured(rng, kind, rows.stop - rows.start, cols.stop - cols.start, colour, second)
-            alpha = coverage[rows, cols, None].astype(np.float32) / 255
-            image[rows, cols] += alpha * (patch - image[rows, cols])
+            patch = textured(rng, kind, h, w, colour, second)
+            alpha = coverage[y : y + h, x : x + w, None].astype(np.float32) / 255
+            below = image[y : y + h, x : x + w]
+            below += alpha * (patch - below)
     light = textured(rng, 'gradient', height, width, *rng.uniform(0.75, 1.15, (2, 1)).astype(np.float32))
     noise = rng.standard_normal((height, width, 3), dtype=np.float32) * rng.uniform(*level.noise)
     image = image * light + noise

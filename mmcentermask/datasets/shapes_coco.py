@@ -41,36 +41,22 @@ def _polygons(mask: np.ndarray) -> list[list[float]]:
 
 def _rle(mask: np.ndarray) -> dict:
     """Uncompressed RLE of a mask: down the columns, the first count being of zeros."""
-    flat = np.concatenate([[0], mask.ravel(order='F'), [0]])
-    turns = np.flatnonzero(np.diff(flat))
-    ends = [0, *turns.tolist(), mask.size]
-    counts = np.diff(ends).tolist()
-    if len(counts) > 1 and counts[-1] == 0:
-        counts.pop()
-    return dict(size=list(mask.shape), counts=counts)
+    ends = np.flatnonzero(np.diff(mask.ravel(order='F'), prepend=0))
+    return dict(size=list(mask.shape), counts=np.diff(ends, prepend=0, append=mask.size).tolist())
 
 
 def segmentation(rng: np.random.Generator, instance: Instance) -> list | dict:
-    """The COCO ``segmentation`` of an instance.
+    """The COCO ``segmentation`` of an instance, ready for JSON.
 
     A crowd is an uncompressed RLE, as in COCO. Anything else is mostly polygons, one a visible part; about
     one in seven, and whatever polygons cannot say (holes, details of a pixel), is an RLE: compressed or not.
-
-    Args:
-        rng: Source of randomness for the choice of the form.
-        instance: What to encode.
-
-    Returns:
-        A list of polygons or a dict of ``size`` and ``counts``, ready for JSON.
     """
     mask = instance.mask.astype(np.uint8)
     as_rle, compressed = rng.random(2) < (_RLE_CHANCE, 0.5)
-    if not instance.crowd and not as_rle:
-        polygons = _polygons(mask)
-        if polygons:
-            drawn = decode(polygons, mask.shape)
-            if (drawn & mask).sum() >= 0.95 * (drawn | mask).sum():
-                return polygons
+    if not instance.crowd and not as_rle and (polygons := _polygons(mask)):
+        drawn = decode(polygons, mask.shape)
+        if (drawn & mask).sum() >= 0.95 * (drawn | mask).sum():
+            return polygons
     if instance.crowd or not compressed:
         return _rle(mask)
     rle = mask_api.encode(np.asfortranarray(mask))
@@ -135,20 +121,10 @@ def _write_split(folder: Path, split: str, number: int, params: dict, report: Ca
 
 def _is_complete(out: Path, record: dict) -> bool:
     """Whether every file that the record speaks of is there."""
-    for split, number in zip(SPLITS, (record['train'], record['val']), strict=True):
-        if not (out / 'annotations' / f'instances_{split}.json').is_file() or not (out / split).is_dir():
-            return False
-        if len(list((out / split).glob('*.jpg'))) != number:
-            return False
-    return True
-
-
-def _read_record(out: Path) -> dict | None:
-    try:
-        record = json.loads((out / RECORD).read_text())
-    except (OSError, ValueError):
-        return None
-    return record if isinstance(record, dict) else None
+    return all(
+        (out / 'annotations' / f'instances_{split}.json').is_file() and len(list((out / split).glob('*.jpg'))) == number
+        for split, number in zip(SPLITS, (record['train'], record['val']), strict=True)
+    )
 
 
 def _check(params: dict) -> None:
@@ -171,8 +147,11 @@ def _may_write(out: Path, params: dict, force: bool) -> bool:
         raise FileExistsError(f'{out} is there already and is no folder: give another name.')
     if not any(out.iterdir()):
         return True
-    record = _read_record(out)
-    if record is None:
+    try:
+        record = json.loads((out / RECORD).read_text())
+    except (OSError, ValueError):
+        record = None
+    if not isinstance(record, dict):
         # --force must never empty a folder that this program did not write.
         raise FileExistsError(f'{out} holds other files and no {RECORD}: give a new or empty folder.')
     if force:

@@ -23,7 +23,7 @@ def random_colour(
         about: Keep to the neighbourhood of this BGR colour. None means any colour will do.
 
     Returns:
-        One BGR colour, float32, shape (3,), in 0..255. After 20 tries the farthest colour seen is taken.
+        BGR, float32, shape (3,), in 0..255: of 20 tries the first so far away, or else the farthest.
     """
     if about is None:
         tries = rng.uniform(20, 235, (20, 3)).astype(np.float32)
@@ -53,27 +53,12 @@ def _noise(rng: np.random.Generator, height: int, width: int) -> np.ndarray:
     return np.clip((total - 0.5) * 1.6 + 0.5, 0, 1)
 
 
-def texture_map(rng: np.random.Generator, kind: str, height: int, width: int) -> np.ndarray:
-    """How much of the second colour each pixel has.
-
-    Args:
-        rng: Source of randomness.
-        kind: One of ``TEXTURES``.
-        height: Height in pixels.
-        width: Width in pixels.
-
-    Returns:
-        float32 array of shape (height, width) in 0..1.
-
-    Raises:
-        ValueError: If ``kind`` is not one of ``TEXTURES``.
-    """
+def _mix(rng: np.random.Generator, kind: str, height: int, width: int) -> np.ndarray:
+    """How much of the second colour each pixel has, 0..1: float32, shape (height, width)."""
     if kind == 'plain':
         return np.full((height, width), rng.random(), np.float32)
     if kind == 'noise':
         return _noise(rng, height, width)
-    if kind not in TEXTURES:
-        raise ValueError(f'Unknown texture {kind!r}: use one of {", ".join(TEXTURES)}.')
     angle = rng.uniform(0, 2 * np.pi)
     x = np.arange(width, dtype=np.float32)[None] - width / 2
     y = np.arange(height, dtype=np.float32)[:, None] - height / 2
@@ -94,18 +79,6 @@ def texture_map(rng: np.random.Generator, kind: str, height: int, width: int) ->
 def textured(
     rng: np.random.Generator, kind: str, height: int, width: int, first: np.ndarray, second: np.ndarray
 ) -> np.ndarray:
-    """A patch of texture between two colours.
-
-    Args:
-        rng: Source of randomness.
-        kind: One of ``TEXTURES``.
-        height: Height in pixels.
-        width: Width in pixels.
-        first: BGR colour, shape (3,), 0..255.
-        second: BGR colour, shape (3,), 0..255.
-
-    Returns:
-        float32 array of shape (height, width, 3), BGR in 0..255.
-    """
-    mix = texture_map(rng, kind, height, width)[..., None]
+    """A patch of a kind of ``TEXTURES`` between two BGR colours, (3,): float32, shape (height, width, 3), 0..255."""
+    mix = _mix(rng, kind, height, width)[..., None]
     return (first + mix * (second - first)).astype(np.float32)
