@@ -136,7 +136,7 @@ class InvalidLossHook(CheckInvalidLossHook):
     @staticmethod
     def _all_finite(values: list[Tensor]) -> bool:
         """Whether all values are finite in every process."""
-        finite = torch.stack([value.detach().float() for value in values]).isfinite().all().float()
+        finite = torch.isfinite(torch.stack([value.detach().float() for value in values])).all().float()
         all_reduce(finite, 'min')
         return bool(finite)
 

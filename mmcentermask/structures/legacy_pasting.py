@@ -1,4 +1,4 @@
-"""maskrcnn-benchmark's pasting of masks, by which the first CenterMask's AP was measured."""
+"""maskrcnn-benchmark's pasting of masks, by which CenterMaskV1's AP was measured."""
 
 import numpy as np
 import torch
@@ -16,16 +16,8 @@ def paste_legacy(
     A ring of zeros is put around the map, and the box is enlarged about its center by as much. Its four numbers are
     truncated; the map is resized to x2 - x1 + 1 by y2 - y1 + 1 pixels, thresholded and written at x1, y1.
 
-    Args:
-        maps (Tensor): Mask probabilities of shape (n, h, w).
-        boxes (Tensor): x1, y1, x2, y2 in pixels of the image, (n, 4), without the added pixel.
-        height (int): H, of the image.
-        width (int): W, of the image.
-        threshold (float): Pixels above this probability belong to the mask. Defaults to 0.5.
-        mask_format (str): 'dense' or 'rle'. Defaults to 'dense'.
-
-    Returns:
-        Tensor or list[dict]: Masks (n, H, W), bool, on the device of the boxes; or n compressed COCO RLEs.
+    Arguments and result are those of ``paste_masks``. Boxes come without the legacy offset, and pixels have to be above
+    the threshold.
     """
     size = maps.new_tensor(maps.shape[:0:-1])
     padded = F.pad(maps.detach().float(), (1, 1, 1, 1)).cpu()

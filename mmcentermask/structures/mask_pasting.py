@@ -26,26 +26,15 @@ from .rle import encode_boundaries, without_pairs
 MAX_KNOTS = 1 << 18  # held at once, if one mask has no more
 MAX_PIXELS = 1 << 18  # sampled at once
 _ROUNDING = 2.0**-20  # above the relative error of a sampled value, for each pixel of a map's side
-
-
 GPU_BYTES = 1 << 30  # of the images that a GPU fills at once
 
 
 def paste_masks(
     maps: Tensor, boxes: Tensor, height: int, width: int, threshold: float, mask_format: str
 ) -> Tensor | list[dict]:
-    """Paste masks into their boxes, in the form that is asked for.
+    """Paste masks into their boxes by ``paste_rle`` or ``paste_dense``, as ``mask_format`` ('rle', 'dense') says.
 
-    Args:
-        maps (Tensor): As ``paste_rle``.
-        boxes (Tensor): As ``paste_rle``.
-        height (int): H, of the image.
-        width (int): W, of the image.
-        threshold (float): As ``paste_rle``.
-        mask_format (str): 'dense' or 'rle'.
-
-    Returns:
-        Tensor or list[dict]: Masks (n, H, W), bool, on the device of the boxes; or n compressed COCO RLEs.
+    Returns RLEs, or masks (n, H, W), bool, which stay on a GPU if the maps are there.
     """
     if mask_format == 'rle':
         return paste_rle(maps, boxes, height, width, threshold)
@@ -82,20 +71,7 @@ def paste_rle(maps: Tensor, boxes: Tensor, height: int, width: int, threshold: f
 
 
 def paste_dense(maps: Tensor, boxes: Tensor, height: int, width: int, threshold: float = 0.5) -> Tensor:
-    """Paste masks into their boxes as images.
-
-    Equal to FCNMaskHead's pasting on the CPU.
-
-    Args:
-        maps (Tensor): As ``paste_rle``.
-        boxes (Tensor): As ``paste_rle``.
-        height (int): H, of the image.
-        width (int): W, of the image.
-        threshold (float): As ``paste_rle``.
-
-    Returns:
-        Tensor: Masks of shape (n, H, W), bool, on the CPU.
-    """
+    """Paste masks into their boxes as images: as ``paste_rle``, but returns (n, H, W), bool, on the CPU."""
     # numpy's zeros take no memory until they are written to
     images = np.zeros((len(boxes), height * width), bool)
     i = 0
@@ -123,16 +99,8 @@ def _boundaries(
 ) -> Iterator[list[np.ndarray]]:
     """Find where masks go on, off, on, ... along the image's columns or rows, laid end to end.
 
-    Args:
-        maps (Tensor): As ``paste_rle``.
-        boxes (Tensor): As ``paste_rle``.
-        height (int): H, of the image.
-        width (int): W, of the image.
-        threshold (float): As ``paste_rle``.
-        by_column (bool): Positions are ``x * H + y``, otherwise ``y * W + x``.
-
-    Yields:
-        list[np.ndarray]: For each mask of a group, an even number of increasing positions.
+    Yields, for each mask of a group, an even number of increasing positions: ``x * H + y`` if ``by_column``, else
+    ``y * W + x``.
     """
     maps = maps.detach().to('cpu', torch.float32)
     x1, y1, x2, y2 = boxes.detach().to('cpu', torch.float32).numpy().T
@@ -195,17 +163,9 @@ def _solve(
 ) -> tuple[np.ndarray, np.ndarray]:
     """Find the first pixel behind each crossing of the threshold, and whether rounding cannot have moved it.
 
-    Args:
-        along (BoxAxis): The axis that lines run along.
-        owner (np.ndarray): The mask of each crossing, (c,).
-        knot (np.ndarray): The knot before it, (c,).
-        values (np.ndarray): Of every line at every knot, (lines, knots).
-        line (np.ndarray): The line of each crossing, (c,).
-        threshold (float): As ``paste_rle``.
-        margin (float): Values farther than this from the threshold are certain.
-
-    Returns:
-        tuple[np.ndarray, np.ndarray]: The pixel, counted in its box, (c,), and whether it is certain, (c,).
+    Each crossing lies on a ``line``, along the axis ``along``, behind a ``knot``, in the mask ``owner``: (c,) each.
+    ``values`` (lines, knots) farther than ``margin`` from the threshold are certain. The pixel, (c,), is counted in its
+    box.
     """
     before = values[line, knot]
     slope = values[line, knot + 1] - before
@@ -235,20 +195,10 @@ def _flips(
     threshold: float,
     by_column: bool,
 ) -> Iterator[np.ndarray]:
-    """Sample the pixels between doubtful knots as mmdet does.
+    """Sample the pixels between doubtful knots, (lines, knots - 1), as mmdet does.
 
-    Args:
-        maps (Tensor): Of the masks, (n, h, w).
-        lines (BoxAxis): The axis that counts lines.
-        along (BoxAxis): The axis that they run along.
-        origin (np.ndarray): The position of each line's first pixel, (lines,).
-        doubtful (np.ndarray): Where to sample, (lines, knots - 1).
-        inside (np.ndarray): What the pixels behind each knot are taken to be, (lines, knots).
-        threshold (float): As ``paste_rle``.
-        by_column (bool): As ``_boundaries``.
-
-    Yields:
-        np.ndarray: Positions of pixels that differ from that, and of those after them.
+    ``origin`` (lines,) is the position of each line's first pixel, ``inside`` (lines, knots) what the pixels behind each
+    knot are taken to be. Yields the positions of pixels that differ from that, and of those after them.
     """
     line, knot = np.nonzero(doubtful)
     owner = lines.owner[line]
