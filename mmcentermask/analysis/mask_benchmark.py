@@ -45,13 +45,13 @@ def _blobs(count: int, generator: torch.Generator) -> Tensor:
 
 
 def draw_mask_logits(
-    count: int, size: tuple[int, int], sides: tuple[float, float] = (32, 512), whole: int = 1, seed: int = 0
+    count: int, size: tuple[int, int], sides: tuple[float, float] = (32, 512), whole: int = 1
 ) -> MaskLogits:
     """Draw ``count`` objects, with sides uniform in ``sides`` (pixels), and ``whole`` whose box is the image.
 
     ``size`` is the height and width of the image, which also bounds the sides.
     """
-    generator = torch.Generator().manual_seed(seed)
+    generator = torch.Generator().manual_seed(0)
     image = torch.tensor([size[1], size[0]], dtype=torch.float32)
     extent = (sides[0] + (sides[1] - sides[0]) * torch.rand(count, 2, generator=generator)).minimum(image)
     corner = torch.rand(count, 2, generator=generator) * (image - extent)
@@ -60,7 +60,7 @@ def draw_mask_logits(
     return MaskLogits(_blobs(len(boxes), generator), boxes, tuple(size))
 
 
-def read_mask_logits(ann_file: str, count: int, images: int, seed: int = 0) -> list[MaskLogits]:
+def read_mask_logits(ann_file: str, count: int, images: int) -> list[MaskLogits]:
     """Take the boxes of a COCO file, with drawn masks in them, for its first ``images`` that have objects.
 
     An image gets ``count`` boxes: those of its objects over and over, moved by up to a tenth of their size.
@@ -84,7 +84,7 @@ def read_mask_logits(ann_file: str, count: int, images: int, seed: int = 0) -> l
         raise AnnotationError(f'{ann_file} cannot be read as a COCO file ({error}): {_WANTED}.') from error
     if not found:
         raise AnnotationError(f'{ann_file} has no objects in its images: give another file.')
-    generator, predicted = torch.Generator().manual_seed(seed), []
+    generator, predicted = torch.Generator().manual_seed(0), []
     for known, image_width, image_height in found:
         x, y, width, height = known.repeat(-(-count // len(known)), 1)[:count].unbind(dim=1)
         x = x + (torch.rand(count, generator=generator) - 0.5) * 0.2 * width

@@ -21,9 +21,9 @@ from mmcentermask.models import CenterMaskHead
 __all__ = ['build_untrained', 'draw_image', 'leave_best_boxes', 'make_training_batch', 'test_pipeline']
 
 
-def draw_image(height: int, width: int, seed: int = 0) -> np.ndarray:
+def draw_image(height: int, width: int) -> np.ndarray:
     """Draw an image of coloured blots with noise, (height, width, 3), uint8."""
-    random = np.random.RandomState(seed)
+    random = np.random.RandomState(0)
     blots = random.randint(0, 256, (height // 32 + 2, width // 32 + 2, 3)).astype(np.uint8)
     image = cv2.resize(blots, (width, height), interpolation=cv2.INTER_LINEAR)
     return (image.astype(int) + random.randint(-20, 21, image.shape)).clip(0, 255).astype(np.uint8)
@@ -48,7 +48,7 @@ def test_pipeline(cfg: Config, image: np.ndarray, batch: int = 1) -> Callable[[]
 test_pipeline.__test__ = False  # no test of pytest's
 
 
-def make_training_batch(prepare: Callable[[], dict], batch: int, objects: int, classes: int, seed: int = 0) -> dict:
+def make_training_batch(prepare: Callable[[], dict], batch: int, objects: int, classes: int) -> dict:
     """Make a batch for ``train_step``: the same image and the same ellipses, as shares of it, for every model.
 
     Args:
@@ -56,9 +56,8 @@ def make_training_batch(prepare: Callable[[], dict], batch: int, objects: int, c
         batch (int): Number of images.
         objects (int): Objects in each.
         classes (int): Number of classes of the model.
-        seed (int): Of the objects. Defaults to 0.
     """
-    random = np.random.RandomState(seed)
+    random = np.random.RandomState(0)
     angle = 2 * np.pi * np.arange(24) / 24
     circle = np.stack([np.cos(angle), np.sin(angle)], axis=1)
     inputs, samples = [], []
@@ -94,7 +93,7 @@ def _drop_pretrained(cfg) -> None:
             _drop_pretrained(value)
 
 
-def build_untrained(cfg: Config, seed: int = 0) -> nn.Module:
+def build_untrained(cfg: Config) -> nn.Module:
     """Build the model of a config with random weights; nothing is downloaded.
 
     A CenterMaskHead gets a bias in its distances, for boxes about 8 strides wide in the place of empty ones; batch
@@ -102,14 +101,13 @@ def build_untrained(cfg: Config, seed: int = 0) -> nn.Module:
 
     Args:
         cfg (Config): With ``model``; not changed.
-        seed (int): Of the weights. Defaults to 0.
 
     Returns:
         nn.Module: In evaluation mode.
     """
     model_cfg = copy.deepcopy(cfg.model)
     _drop_pretrained(model_cfg)
-    torch.manual_seed(seed)
+    torch.manual_seed(0)
     model = MODELS.build(model_cfg)
     level = logging.root.manager.disable
     logging.disable(logging.INFO)  # a paragraph on each parameter

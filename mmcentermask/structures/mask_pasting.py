@@ -197,8 +197,8 @@ def _flips(
 ) -> Iterator[np.ndarray]:
     """Sample the pixels between doubtful knots, (lines, knots - 1), as mmdet does.
 
-    ``origin`` (lines,) is the position of each line's first pixel, ``inside`` (lines, knots) what the pixels behind each
-    knot are taken to be. Yields the positions of pixels that differ from that, and of those after them.
+    ``origin`` (lines,) is the position of each line's first pixel, ``inside`` (lines, knots) what the pixels behind
+    each knot are taken to be. Yields the positions of pixels that differ from that, and of those after them.
     """
     line, knot = np.nonzero(doubtful)
     owner = lines.owner[line]

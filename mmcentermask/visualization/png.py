@@ -1,29 +1,14 @@
-"""Encodes figures and images as PNG."""
+"""Encodes figures as PNG."""
 
 import io
 
-import cv2
-import numpy as np
 from matplotlib.figure import Figure
 
-__all__ = ['png_of', 'png_of_image']
+__all__ = ['png_of']
 
 
 def png_of(figure: Figure, dpi: float | str = 'figure') -> bytes:
-    """Draw a figure.
-
-    Args:
-        figure (Figure): One of its own, not pyplot's.
-        dpi (float or str): Pixels an inch, or ``'figure'`` for those it was made with. Defaults to 'figure'.
-
-    Returns:
-        bytes: The PNG.
-    """
+    """Draw a figure, not one of pyplot's, with ``dpi`` pixels an inch: by default those it was made with."""
     file = io.BytesIO()
     figure.savefig(file, format='png', dpi=dpi)
     return file.getvalue()
-
-
-def png_of_image(image: np.ndarray) -> bytes:
-    """Encode an image, uint8 (H, W, 3), RGB."""
-    return cv2.imencode('.png', image[..., ::-1])[1].tobytes()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import cv2
 import numpy as np
 from mmdet.apis import inference_detector
 from mmdet.registry import DATASETS
@@ -15,11 +16,11 @@ from torch import nn
 from mmcentermask.errors import InputError
 
 from .drawing import draw_instances
-from .png import png_of_image
 from .style import font
 
 _GAP, _TITLE, _TEXT = 16, 32, 18  # pixels: between images, above each, and of the letters there
 _LONG_SIDE = 480  # pixels of an image in the sheet
+_COLUMNS = 4  # two pairs of truth and prediction in a row
 _PIPELINE = [
     dict(type='LoadImageFromFile'),
     dict(type='LoadAnnotations', with_bbox=True, with_mask=True),
@@ -56,7 +57,6 @@ def draw_predictions(
     images: int = 8,
     score_thr: float = 0.4,
     scale: float | None = None,
-    columns: int = 2,
 ) -> tuple[bytes, int]:
     """Draw images of a dataset, the truth beside the prediction.
 
@@ -69,7 +69,6 @@ def draw_predictions(
         images (int): How many images to show. Defaults to 8.
         score_thr (float): Predictions below this box score are not drawn. Defaults to 0.4.
         scale (float, optional): Of the images. Defaults to None, which brings each to a long side of 480 pixels.
-        columns (int): How many pairs stand in a row. Defaults to 2.
 
     Returns:
         tuple: The sheet as PNG, and the number of images in the dataset.
@@ -89,8 +88,8 @@ def draw_predictions(
         found = inference_detector(model, path).pred_instances.cpu()
         found = found[found.scores > score_thr]
         tiles += _pair(image, item['data_samples'].gt_instances, found, data.metainfo, Path(path).name, scale)
-    step = 2 * columns
-    return png_of_image(_sheet([tiles[start : start + step] for start in range(0, len(tiles), step)])), len(data)
+    rows = [tiles[start : start + _COLUMNS] for start in range(0, len(tiles), _COLUMNS)]
+    return cv2.imencode('.png', _sheet(rows)[..., ::-1])[1].tobytes(), len(data)
 
 
 def _pair(

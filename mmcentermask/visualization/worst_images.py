@@ -27,6 +27,7 @@ __all__ = ['draw_worst']
 _DARK, _ERROR, _WARNING = '#1d1d1d', '#e3242b', '#ff9d00'
 _OUTLINED = [Stroke(linewidth=3.2, foreground=(0, 0, 0, 0.55)), Normal()]  # to be seen on any image
 _CROSSING = re.compile(r'at \[(-?[\d.]+), (-?[\d.]+)\]')
+_IMAGES, _COLUMNS = 12, 4  # of a sheet
 _LINES, _CHARACTERS = 6, 66  # of words below an image
 _LONGEST = 640  # pixels of an image's long side; a sheet needs no more
 _OBJECTS = 30  # objects to draw in an image
@@ -36,24 +37,16 @@ _NOT_DRAWN = (*_UNREADABLE, 'image-file-twice', 'image-elsewhere')
 Named = tuple[str, Finding]  # a rule and what it found
 
 
-def draw_worst(inspections: Sequence[Inspection], number: int = 12, columns: int = 4) -> bytes | None:
-    """Draw the worst images: what is wrong in red (errors) or orange (warnings), with words below.
+def draw_worst(inspections: Sequence[Inspection]) -> bytes | None:
+    """Draw the worst images, 12 at most: what is wrong in red (errors) or orange (warnings), with words below.
 
     The image with the most findings of each rule comes in turn, errors first, so that a hundred defects of one kind do
-    not hide the only one of another.
-
-    Args:
-        inspections (Sequence[Inspection]): What was found.
-        number (int): Images at most. Defaults to 12.
-        columns (int): Images in a row. Defaults to 4.
-
-    Returns:
-        bytes or None: A PNG; None where there is nothing to draw.
+    not hide the only one of another. Returns a PNG, or None where there is nothing to draw.
     """
-    tiles = _choose(inspections, number)
+    tiles = _choose(inspections)
     if not tiles:
         return None
-    columns = min(columns, len(tiles))
+    columns = min(_COLUMNS, len(tiles))
     rows = -(-len(tiles) // columns)
     # the words come from the file: a dollar sign in them begins no formula
     with rc_context({'font.size': 8, 'text.parse_math': False}):
@@ -68,17 +61,17 @@ def draw_worst(inspections: Sequence[Inspection], number: int = 12, columns: int
         return png_of(figure)
 
 
-def _choose(inspections: Sequence[Inspection], number: int) -> list[tuple[Inspection, int, np.ndarray, list[Named]]]:
+def _choose(inspections: Sequence[Inspection]) -> list[tuple[Inspection, int, np.ndarray, list[Named]]]:
     """Choose images: the dataset, the position, the pixels in RGB, and the findings, errors first."""
     queues = sorted((queue for i in inspections for queue in _queues(i)), key=lambda queue: not queue[0])
     chosen, seen = [], set()
-    while queues and len(chosen) < number:
+    while queues and len(chosen) < _IMAGES:
         for queue in list(queues):
             _, inspection, images, of_image = queue
             i = next((i for i in images if (inspection.split.name, i) not in seen), None)
             if i is None:
                 queues.remove(queue)
-            elif len(chosen) < number:
+            elif len(chosen) < _IMAGES:
                 split, entry = inspection.split, inspection.tables.images[i]
                 seen.add((split.name, i))
                 image = Decoder(split.color_type, split.backend)(os.path.join(split.folder, entry['file_name']))
