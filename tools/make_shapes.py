@@ -3,8 +3,6 @@
 python tools/make_shapes.py data/shapes --train 2000 --val 200 --size 192 --seed 0
 """
 
-from __future__ import annotations
-
 import argparse
 import sys
 

@@ -5,8 +5,6 @@ and do not tell it (in hard images not even that), shapes that hide parts of eac
 a few pixels to most of the image, images with nothing in them, and crowds. Needs numpy and OpenCV only.
 """
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 from typing import NamedTuple
 

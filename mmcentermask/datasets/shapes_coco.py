@@ -1,7 +1,5 @@
 """Writes a data set of drawn shapes as a COCO folder."""
 
-from __future__ import annotations
-
 import json
 import os
 import shutil

@@ -1,7 +1,5 @@
 """Textures for drawn images: plain, gradient, stripes, checker, dots and noise, each between two colours."""
 
-from __future__ import annotations
-
 import cv2
 import numpy as np
 

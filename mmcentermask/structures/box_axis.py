@@ -1,7 +1,5 @@
 """Where the pixels of boxes lie in the small maps that masks are predicted as, along x or along y."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 
 import numpy as np

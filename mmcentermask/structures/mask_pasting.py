@@ -10,8 +10,6 @@ Rounding could make such a boundary differ by a pixel from what sampling gives. 
 threshold that it might, the pixels between the two knots are sampled as mmdet samples them.
 """
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 
 import numpy as np

@@ -1,7 +1,5 @@
 """Ground-truth masks cropped by boxes and resized, as mask heads learn them."""
 
-from __future__ import annotations
-
 import numpy as np
 import torch
 from mmcv.ops import roi_align

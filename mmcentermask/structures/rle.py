@@ -1,7 +1,5 @@
 """COCO's RLEs: dicts of ``size`` [H, W] and ``counts``, in columns from the top left."""
 
-from __future__ import annotations
-
 from typing import Any
 
 import numpy as np

@@ -1,7 +1,5 @@
 """Draws the losses and the AP of a run over its iterations."""
 
-from __future__ import annotations
-
 from matplotlib.figure import Figure
 
 from .png import png_of

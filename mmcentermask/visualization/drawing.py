@@ -1,7 +1,5 @@
 """Draws objects into an image: masks and outlines in the color of their class, boxes and labels."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from typing import Any
 

@@ -1,7 +1,5 @@
 """Draws held-out images: the truth and the prediction side by side."""
 
-from __future__ import annotations
-
 from pathlib import Path
 
 import cv2

@@ -1,21 +1,18 @@
 """Reads the log that mmengine's Runner writes into its work_dir."""
 
-from __future__ import annotations
-
 import json
 import os
 import re
-from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
+from typing import NamedTuple
 
 from mmcentermask.errors import InputError, MissingFileError
 
 _METRIC = re.compile(r'(?:.*/)?(bbox|segm)_mAP(?:_(50|75|s|m|l))?$')
 
 
-@dataclass
-class RunLog:
+class RunLog(NamedTuple):
     """What a run logged.
 
     Attributes:
@@ -25,13 +22,9 @@ class RunLog:
         seconds: Time from the start to the last line, evaluation included, in seconds; resumed runs are added up.
     """
 
-    train: list[dict] = field(default_factory=list)
-    val: list[dict] = field(default_factory=list)
-    seconds: float = 0.0
-
-    def _forget_from(self, iteration: int) -> None:
-        self.train = [line for line in self.train if line['iteration'] < iteration]
-        self.val = [line for line in self.val if line['iteration'] < iteration]
+    train: list[dict]
+    val: list[dict]
+    seconds: float
 
 
 def _lines(file: Path) -> list[dict]:
@@ -63,7 +56,7 @@ def _wall_time(file: Path) -> float:
 
 
 def _read_one(file: Path) -> RunLog:
-    log, iteration = RunLog(seconds=_wall_time(file)), 0
+    log, iteration = RunLog([], [], _wall_time(file)), 0
     for line in _lines(file):
         if 'loss' in line:
             iteration = line['step']
@@ -95,15 +88,15 @@ def read_run_log(work_dir: str | os.PathLike) -> RunLog:
         raise MissingFileError(
             f'{work_dir} holds no log (*/vis_data/scalars.json): give the work_dir of a training run.'
         )
-    log = RunLog()
+    log = RunLog([], [], 0.0)
     for file in files:
         part = _read_one(file)
         if not part.train:
             continue
         # Lines of training come at a fixed interval, so a run from the start begins no later than the one before.
-        log._forget_from(part.train[0]['iteration'])
-        anew = not log.train
-        log = RunLog(log.train + part.train, log.val + part.val, part.seconds + (0.0 if anew else log.seconds))
+        begin = part.train[0]['iteration']
+        train, val = ([line for line in lines if line['iteration'] < begin] for lines in log[:2])
+        log = RunLog(train + part.train, val + part.val, part.seconds + (log.seconds if train else 0.0))
     if not log.train:
         raise InputError(f'the log in {work_dir} has no line of training yet: wait for the first, or train longer.')
     return log

@@ -1,7 +1,5 @@
 """How drawings look: the color of a class, line widths, the size of text, and a font that has its characters."""
 
-from __future__ import annotations
-
 import colorsys
 import functools
 import sys

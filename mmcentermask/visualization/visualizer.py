@@ -1,7 +1,5 @@
 """mmdet's visualizer with the look of this package."""
 
-from __future__ import annotations
-
 import numpy as np
 from mmdet.registry import VISUALIZERS
 from mmdet.visualization import DetLocalVisualizer
