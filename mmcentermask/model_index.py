@@ -11,7 +11,7 @@ from mmengine.infer import BaseInferencer
 
 from .errors import MissingFileError
 
-__all__ = ['add_models_to_mmdet', 'find_config', 'find_weights', 'list_models', 'nearest_models']
+__all__ = ['add_models_to_mmdet', 'find_config', 'find_weights', 'is_model', 'list_models', 'nearest_models']
 
 
 def _root() -> Path:
@@ -24,6 +24,17 @@ def _root() -> Path:
 def _config_files() -> dict[str, Path]:
     """Return name -> config file, of every folder but the bases."""
     return {path.stem: path for path in sorted(_root().glob('configs/[!_]*/*.py'))}
+
+
+def _named() -> dict[str, Path]:
+    """Return name in small letters -> config file, with the names that the authors gave to their models."""
+    aliases = {alias.lower(): Path(entry['Config']) for entry in _models() for alias in entry.get('Alias', [])}
+    return {**aliases, **_config_files()}
+
+
+def is_model(name: str) -> bool:
+    """Tell whether ``find_config`` takes it as a name."""
+    return name.lower() in _named()
 
 
 def list_models(pattern: str = '') -> list[str]:
@@ -56,7 +67,8 @@ def find_config(model: str) -> str:
     """Return the config file of a model.
 
     Args:
-        model (str): Path of a config file, or the name of a model, as ``list_models`` gives it.
+        model (str): Path of a config file, the name of a model, as ``list_models`` gives it, or that of its authors,
+            as ``centermask2-V-39-eSE-FPN-ms-3x``.
 
     Returns:
         str: Path of the file.
@@ -66,7 +78,7 @@ def find_config(model: str) -> str:
     """
     if Path(model).is_file():
         return model
-    found = _config_files().get(model.lower())
+    found = _named().get(model.lower())
     if found is None:
         raise MissingFileError(
             f'there is no config {model}, neither a file nor the name of a model: {nearest_models(model)}'
@@ -78,7 +90,7 @@ def find_weights(model: str) -> str:
     """Return where the published weights of a model are, as a checkpoint's path or URL.
 
     Args:
-        model (str): Name of a model, as ``list_models`` gives it.
+        model (str): A name that ``find_config`` takes.
 
     Returns:
         str: The ``Weights`` of the metafile.
@@ -86,7 +98,8 @@ def find_weights(model: str) -> str:
     Raises:
         MissingFileError: If nobody has published any.
     """
-    weights = next((entry['Weights'] for entry in _models() if entry['Name'] == model.lower()), None)
+    config = find_config(model)
+    weights = next((entry['Weights'] for entry in _models() if entry['Config'] == config), None)
     if weights is None:
         raise MissingFileError(
             f'there are no published weights of {model}: give a checkpoint that was trained with it.'

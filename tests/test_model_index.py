@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 from mmdet.apis import DetInferencer
 from mmdet.utils import register_all_modules
+from mmengine.fileio import load
 
 import mmcentermask
 from conftest import CONFIGS, ROOT, published
@@ -39,6 +40,24 @@ def test_a_name_reads_as_its_file_does(monkeypatch, tmp_path):
     cfg = load_config(NAME)
     assert cfg.work_dir == f'work_dirs/{NAME}'
     assert cfg.model == load_config(str(CONFIGS / f'{NAME}.py')).model
+
+
+def test_the_names_of_the_authors():
+    for authors, ours in {
+        'centermask2-V-39-eSE-FPN-ms-3x': 'centermask_v39-ese_fpn_ms-3x_coco',
+        'centermask2-lite-V-19-slim-dw-eSE-FPN-ms-4x': NAME,
+        'centermask-V-57-eSE-dconv-FPN-1x': 'centermask-v1_v57-ese-dcn_fpn_1x_coco',
+    }.items():
+        assert find_config(authors) == str(CONFIGS / f'{ours}.py') and authors in DetInferencer.list_models('mmdet')
+
+
+def test_the_metafile_lists_every_model_once():
+    metafile = load(str(CONFIGS / 'metafile.yml'))['Models']
+    names = [name for entry in metafile for name in (entry['Name'], *entry.get('Alias', []))]
+    assert len(names) == len({name.lower() for name in names})
+    for entry in metafile:
+        assert entry['Config'] == f'configs/centermask/{entry["Name"]}.py' and (ROOT / entry['Config']).is_file()
+        assert entry.get('Results', [1]) and entry.get('Weights', 'https://').startswith('https://')
 
 
 @pytest.mark.parametrize('wrong', ['centermask_v39_fpn_ms-3x_coco', 'elsewhere/CenterMask_v39_fpn_ms-3x_coco.py'])

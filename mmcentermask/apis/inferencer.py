@@ -24,7 +24,7 @@ from mmcentermask.structures import rle_to_json
 
 from ..atomic_write import atomic_write
 from ..errors import ImageError, InputError, MissingFileError
-from ..model_index import find_weights, list_models, nearest_models
+from ..model_index import find_weights, is_model, nearest_models
 from .checkpoint_check import check_same_model, read_checkpoint
 from .early_checks import check_device, check_prediction_options, named_missing_packages
 from .image_inputs import ResultNames, describe, list_images, read_image, result_names
@@ -86,7 +86,7 @@ class CenterMaskInferencer(DetInferencer):
         self._weights = weights
         self._limit_told = False
         with named_missing_packages(f'the config {model}' if isinstance(model, str) else 'the config'):
-            if weights is None and isinstance(model, str) and model.lower() in list_models():
+            if weights is None and isinstance(model, str) and is_model(model):
                 self._weights = weights = find_weights(model)
             model = _with_options(model, cfg_options)
             if weights is not None:
@@ -291,7 +291,7 @@ class CenterMaskInferencer(DetInferencer):
 
 def _with_options(model: str | dict | Config | None, options: dict | list | None) -> str | dict | Config | None:
     """Read the config where it is a file, and override parts of it."""
-    if isinstance(model, str) and (model.endswith('.py') or model.lower() in list_models()):
+    if isinstance(model, str) and (model.endswith('.py') or is_model(model)):
         return load_config(model, options)
     if not options:
         return model
