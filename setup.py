@@ -86,7 +86,8 @@ class BuildWithMim(build_py):
         """Lead openmim from site-packages to the checkout of an editable install.
 
         openmim looks for ``site-packages/mmcentermask/.mim``, but an editable install leaves only a ``.pth`` file.
-        So that folder gets one small file for each tool and config, which starts or inherits the one in the checkout.
+        So that folder gets one small file for each tool and config, which starts or inherits the one in the checkout,
+        and copies of the two files in which `mim search` looks.
         Without an ``__init__.py`` it does not hide the package, and pip removes it with the rest.
         """
         site = Path(self.get_finalized_command('install').install_lib) / 'mmcentermask' / '.mim'
@@ -95,6 +96,8 @@ class BuildWithMim(build_py):
             target.parent.mkdir(parents=True, exist_ok=True)
             template = TOOL_REDIRECT if 'tools' in target.relative_to(site).parts else CONFIG_REDIRECT
             target.write_text(template.format(path=str(source)), encoding='utf-8')
+        for source in (ROOT / 'model-index.yml', ROOT / 'configs' / 'centermask' / 'metafile.yml'):
+            shutil.copy2(source, site / source.relative_to(ROOT))
 
 
 setup(

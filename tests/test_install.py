@@ -120,6 +120,7 @@ def test_editable_install_links_to_the_checkout(built):
         config = archive.read('mmcentermask/.mim/configs/centermask/centermask_v39-ese_fpn_ms-3x_coco.py').decode()
     assert [text.strip() for text in pth] == [str(folder)]
     assert 'mmcentermask/__init__.py' not in names, 'it would hide the checkout'
+    assert {'mmcentermask/.mim/model-index.yml', 'mmcentermask/.mim/configs/centermask/metafile.yml'} <= set(names)
     assert repr(str(folder / 'tools' / 'make_shapes.py')) in redirect
     assert config == f"_base_ = '{folder}/configs/centermask/centermask_v39-ese_fpn_ms-3x_coco.py'\n"
 

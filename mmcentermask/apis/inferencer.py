@@ -24,6 +24,7 @@ from mmcentermask.structures import rle_to_json
 
 from ..atomic_write import atomic_write
 from ..errors import ImageError, InputError, MissingFileError
+from ..model_index import find_weights, is_model, nearest_models
 from .checkpoint_check import check_same_model, read_checkpoint
 from .early_checks import check_device, check_prediction_options, named_missing_packages
 from .image_inputs import ResultNames, describe, list_images, read_image, result_names
@@ -54,8 +55,8 @@ class CenterMaskInferencer(DetInferencer):
     - ``file_name``, as it was given, None for what has none; ``height`` and ``width`` of the image in pixels.
 
     Args:
-        model (str | dict | Config, optional): As DetInferencer.
-        weights (str, optional): As DetInferencer.
+        model (str | dict | Config, optional): As DetInferencer; the name of a model of this package, too.
+        weights (str, optional): As DetInferencer. Defaults to the published ones of a model that is given by name.
         device (str, optional): As DetInferencer.
         *args: As DetInferencer.
         cfg_options (dict | list[str], optional): Parts of the config to override, as
@@ -85,12 +86,20 @@ class CenterMaskInferencer(DetInferencer):
         self._weights = weights
         self._limit_told = False
         with named_missing_packages(f'the config {model}' if isinstance(model, str) else 'the config'):
+            if weights is None and isinstance(model, str) and is_model(model):
+                self._weights = weights = find_weights(model)
             model = _with_options(model, cfg_options)
             if weights is not None:
                 read_checkpoint(weights)
             super().__init__(model, weights, device, *args, **kwargs)
         loader = next(t.from_file for t in self.pipeline.transforms if hasattr(t, 'from_file'))
         self._reading = dict(color_type=loader.color_type, backend=loader.imdecode_backend)
+
+    def _load_model_from_metafile(self, model: str) -> tuple[Config, str]:
+        try:
+            return super()._load_model_from_metafile(model)
+        except ValueError as error:
+            raise MissingFileError(f'there is no config and no model {model}: {nearest_models(model)}') from error
 
     def __call__(self, inputs: Any, *args, **kwargs) -> dict[str, Any]:
         """Predict; arguments and results are those of DetInferencer, and what the class says."""
@@ -282,7 +291,7 @@ class CenterMaskInferencer(DetInferencer):
 
 def _with_options(model: str | dict | Config | None, options: dict | list | None) -> str | dict | Config | None:
     """Read the config where it is a file, and override parts of it."""
-    if isinstance(model, str) and model.endswith('.py'):
+    if isinstance(model, str) and (model.endswith('.py') or is_model(model)):
         return load_config(model, options)
     if not options:
         return model

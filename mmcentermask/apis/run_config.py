@@ -9,7 +9,8 @@ from mmengine.config import Config, DictAction
 from mmengine.device import get_device
 from mmengine.runner import find_latest_checkpoint
 
-from ..errors import ConfigError, InputError, MissingFileError
+from ..errors import ConfigError, InputError
+from ..model_index import find_config
 from .config_options import limit_intervals, set_from_file, set_from_options
 from .early_checks import named_missing_packages
 
@@ -56,7 +57,7 @@ def load_config(path: str, options: dict[str, Any] | list[str] | None = None, wo
     """Read a config file and override parts of it.
 
     Args:
-        path (str): A config file.
+        path (str): A config file, or the name of a model, as ``list_models`` gives it.
         options (dict | list[str], optional): Dotted name -> value, or the words after ``--cfg-options``. Three reach
             all that follows from them, unless another option sets it: ``data_root`` every dataset and evaluator,
             ``classes`` every dataset and the model, ``max_iters`` the schedule. So do the three of a file that inherits
@@ -68,12 +69,11 @@ def load_config(path: str, options: dict[str, Any] | list[str] | None = None, wo
         Config: The whole config.
 
     Raises:
-        MissingFileError: If there is no such config file.
+        MissingFileError: If there is no such config.
         ConfigError: If the file cannot be read, or needs a package that is not installed.
         InputError: If one of the three cannot be used with this config, nothing reads an option, or one has no ``=``.
     """
-    if not Path(path).is_file():
-        raise MissingFileError(f'there is no config {path}: give a file such as those in configs/centermask/.')
+    path = find_config(path)
     options = read_options(options) if isinstance(options, list) and options else dict(options or {})
     cfg = _read(path)
     set_from_file(cfg, path)

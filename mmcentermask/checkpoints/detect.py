@@ -8,7 +8,6 @@ import functools
 import re
 from collections import Counter
 from collections.abc import Iterable, Mapping
-from pathlib import Path
 from typing import NamedTuple
 
 import torch
@@ -16,7 +15,8 @@ from mmdet.registry import MODELS
 from mmengine.config import Config
 from mmengine.registry import DefaultScope
 
-from ..errors import CheckpointError
+from ..errors import CheckpointError, MissingFileError
+from ..model_index import find_config
 from ..models.vovnet import VARIANTS, VoVNet
 from .rename import CENTERMASK2, CENTERMASK_V1, TIMM, TIMM_DEPTHWISE, VOVNET, Table
 
@@ -207,7 +207,13 @@ def _backbone_shapes(arch: str) -> Shapes:
 
 @functools.cache
 def _model_shapes(config: str, num_classes: int) -> Shapes:
-    model = Config.fromfile(_config_file(config)).model
+    try:
+        model = Config.fromfile(find_config(config)).model
+    except MissingFileError:
+        raise CheckpointError(
+            f'no config of this package builds its architecture, which would be named {config}: give a checkpoint of a '
+            'published model.'
+        ) from None
     model.num_classes = num_classes
     with torch.device('meta'), DefaultScope.overwrite_default_scope('mmdet'):
         return _shapes_of(MODELS.build(model))
@@ -215,16 +221,3 @@ def _model_shapes(config: str, num_classes: int) -> Shapes:
 
 def _shapes_of(model: torch.nn.Module) -> Shapes:
     return {name: tuple(value.shape) for name, value in model.state_dict().items()}
-
-
-def _config_file(name: str) -> Path:
-    """Return the path of one of our model configs, in the checkout or in the installed package."""
-    package = Path(__file__).resolve().parent.parent
-    for root in (package.parent, package / '.mim'):
-        path = root / 'configs' / 'centermask' / f'{name}.py'
-        if path.is_file():
-            return path
-    raise CheckpointError(
-        f'no config of this package builds its architecture, which would be named {name}: give a checkpoint of a '
-        'published model.'
-    )

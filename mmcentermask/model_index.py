@@ -1,0 +1,131 @@
+"""Names of the models of this package, which stand for their config files."""
+
+import difflib
+import fnmatch
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from mmengine.fileio import load
+from mmengine.infer import BaseInferencer
+
+from .errors import MissingFileError
+
+__all__ = ['add_models_to_mmdet', 'find_config', 'find_weights', 'is_model', 'list_models', 'nearest_models']
+
+
+def _root() -> Path:
+    """Return the folder with configs/ and model-index.yml: the checkout, or ``.mim`` of the installed package."""
+    package = Path(__file__).resolve().parent
+    checkout = package.parent
+    return checkout if (checkout / 'configs' / 'centermask').is_dir() else package / '.mim'
+
+
+def _config_files() -> dict[str, Path]:
+    """Return name -> config file, of every folder but the bases."""
+    return {path.stem: path for path in sorted(_root().glob('configs/[!_]*/*.py'))}
+
+
+def _named() -> dict[str, Path]:
+    """Return name in small letters -> config file, with the names that the authors gave to their models."""
+    aliases = {alias.lower(): Path(entry['Config']) for entry in _models() for alias in entry.get('Alias', [])}
+    return {**aliases, **_config_files()}
+
+
+def is_model(name: str) -> bool:
+    """Tell whether ``find_config`` takes it as a name."""
+    return name.lower() in _named()
+
+
+def list_models(pattern: str = '') -> list[str]:
+    """List the names that tools, inferencers and ``find_config`` take in the place of a config file.
+
+    Args:
+        pattern (str): Part of the name, or a pattern with ``*`` and ``?`` for all of it. Defaults to '', all models.
+
+    Returns:
+        list[str]: Names, sorted.
+
+    >>> list_models('v57-ese-dcn')
+    ['centermask-v1_v57-ese-dcn_fpn_1x_coco', 'centermask_v57-ese-dcn_fpn_ms-3x_coco']
+    """
+    whole = pattern if set(pattern) & set('*?[') else f'*{pattern}*'
+    return sorted(name for name in _config_files() if fnmatch.fnmatch(name, whole.lower()))
+
+
+def nearest_models(name: str) -> str:
+    """Return a hint with the names most like ``name``, or with how to list them.
+
+    >>> nearest_models('centermask_v39_fpn_ms-3x_coco')  # doctest: +SKIP
+    'did you mean centermask_v39-ese_fpn_ms-3x_coco?'
+    """
+    nearest = difflib.get_close_matches(Path(name).name.removesuffix('.py').lower(), _config_files(), n=3)
+    return f'did you mean {" or ".join(nearest)}?' if nearest else 'mmcentermask.list_models() lists all names.'
+
+
+def find_config(model: str) -> str:
+    """Return the config file of a model.
+
+    Args:
+        model (str): Path of a config file, the name of a model, as ``list_models`` gives it, or that of its authors,
+            as ``centermask2-V-39-eSE-FPN-ms-3x``.
+
+    Returns:
+        str: Path of the file.
+
+    Raises:
+        MissingFileError: If there is neither such a file nor such a model.
+    """
+    if Path(model).is_file():
+        return model
+    found = _named().get(model.lower())
+    if found is None:
+        raise MissingFileError(
+            f'there is no config {model}, neither a file nor the name of a model: {nearest_models(model)}'
+        )
+    return str(found)
+
+
+def find_weights(model: str) -> str:
+    """Return where the published weights of a model are, as a checkpoint's path or URL.
+
+    Args:
+        model (str): A name that ``find_config`` takes.
+
+    Returns:
+        str: The ``Weights`` of the metafile.
+
+    Raises:
+        MissingFileError: If nobody has published any.
+    """
+    config = find_config(model)
+    weights = next((entry['Weights'] for entry in _models() if entry['Config'] == config), None)
+    if weights is None:
+        raise MissingFileError(
+            f'there are no published weights of {model}: give a checkpoint that was trained with it.'
+        )
+    return weights
+
+
+def _models() -> Iterator[dict[str, Any]]:
+    """Yield the entries of the metafile as mmengine reads them, with absolute paths and a place for weights."""
+    root = _root()
+    for entry in load(str(root / 'configs' / 'centermask' / 'metafile.yml'))['Models']:
+        yield {**entry, 'Config': str(root / entry['Config']), 'Weights': entry.get('Weights')}
+
+
+def add_models_to_mmdet() -> None:
+    """Add our models to those that mmdet's inferencer finds by name.
+
+    mmengine asks the metafiles of one package, that of the inferencer's scope, and offers no way to add another.
+
+    >>> DetInferencer('centermask_r50_fpn_1x_coco', 'work_dirs/NAME/epoch_12.pth')  # doctest: +SKIP
+    """
+    of_package = BaseInferencer._get_models_from_metafile
+
+    def with_ours(folder: str) -> Iterator[dict[str, Any]]:
+        yield from of_package(folder)
+        if Path(folder, 'configs', 'mask_rcnn').is_dir():  # mmdet's
+            yield from _models()
+
+    BaseInferencer._get_models_from_metafile = staticmethod(with_ours)
