@@ -169,6 +169,18 @@ DEFECTS = {
     ),
     'id zero': (ann(0, id=0), {'object-id-zero': 1}),
     'same object twice': (lambda c: c['annotations'].append(dict(c['annotations'][0], id=99)), {'object-twice': 1}),
+    'same object in another category': (
+        lambda c: c['annotations'].append(dict(c['annotations'][0], id=99, category_id=2)),
+        {'object-twice': 1},
+    ),
+    'category of blanks': (
+        lambda c: c['categories'].append(dict(id=9, name=' ')),
+        {'category-entry': 1, 'category-left-out': 1},
+    ),
+    'no categories': (
+        lambda c: c.update(categories=[]),
+        {'classes': 1, 'nothing-usable': 1, 'object-no-category': 8},
+    ),
     'two objects in one box': (
         lambda c: c['annotations'].append(dict(c['annotations'][0], id=99, segmentation=[square(5, 6, 8)])),
         {},
@@ -213,6 +225,7 @@ DEFECTS = {
     'the same point': (ann(0, segmentation=[square(4, 5, 10), [4, 5] * 3]), {'polygon-flat': 1}),
     'RLE': (ann(0, segmentation=dict(size=[40, 60], counts=CODE)), {}),
     'RLE as numbers': (ann(0, segmentation=dict(size=[40, 60], counts=COUNTS)), {}),
+    'RLE of nothing': (ann(0, segmentation=dict(size=[40, 60], counts=[2400])), {'mask-missing': 1}),
     'RLE turned': (ann(0, segmentation=dict(size=[60, 40], counts=CODE)), {'rle-size': 1}),
     'text of bytes': (ann(0, segmentation=dict(size=[40, 60], counts=f"b'{CODE}'")), {'rle-invalid': 1}),
     'RLE without a size': (ann(0, segmentation=dict(counts=CODE)), {'rle-invalid': 1}),
@@ -250,7 +263,7 @@ def test_a_defect_is_found_and_nothing_else(case, data):
 def test_every_kind_is_tried():
     tried = {kind for _, wanted in DEFECTS.values() for kind in wanted}
     # of these there are tests with other images below
-    assert set(RULES) == tried | {'image-turned', 'image-depth', 'image-alpha'}
+    assert set(RULES) == tried | {'image-turned', 'image-depth', 'image-alpha', 'number-as-text'}
 
 
 @pytest.mark.parametrize(
@@ -499,10 +512,10 @@ def test_the_command_with_errors(data, monkeypatch, capsys):
     change_json(data / TRAIN_ANN, ann(0, segmentation=[BOW]))
     config = bench(data)
     assert run_tool('tools/check_dataset.py', config) == 0, 'a warning is no error'
-    change_json(data / TRAIN_ANN, lambda c: (ann(3, bbox=[50, 30, 20, 20])(c), ann(5, area='100')(c)))
+    change_json(data / TRAIN_ANN, lambda c: (ann(3, bbox=[50, 30, 20, 20])(c), ann(5, area='much')(c)))
     assert run_tool('tools/check_dataset.py', config, '--out', 'found', '--workers', 2) == 1
     told = capsys.readouterr().out
-    assert 'annotations[5] (id 6) in 2.png: area is "100"' in told
+    assert 'annotations[5] (id 6) in 2.png: area is "much"' in told
     assert 'train: 1 errors, 3 warnings' in told
     assert run_tool('tools/check_dataset.py', config, '--splits', 'val') == 0
     found = json.loads((data.parent / 'found/findings.json').read_text())

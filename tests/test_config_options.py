@@ -79,7 +79,6 @@ def test_an_option_that_would_change_nothing_is_told(options, message):
 @pytest.mark.parametrize(
     'options, message',
     [
-        ({'train_cfg.max_iters': 100}, 'begins at iteration 200, but the run has 100: set max_iters=100'),
         ({'train_cfg': dict(type='EpochBasedTrainLoop', max_epochs=1, _delete_=True)}, "to 'DefaultSampler'"),
         ({'visualizer.vis_backends': [dict(type='TensorboardVisBackend')]}, 'pip install tensorboard'),
     ],
@@ -88,6 +87,11 @@ def test_a_run_that_could_not_end_well_is_refused(options, message, monkeypatch)
     monkeypatch.setattr('mmcentermask.apis.run_check.find_spec', lambda name: None)
     with pytest.raises(InputError, match=message):
         check_run(load_config(CUSTOM, options))
+
+
+def test_a_scheduler_that_would_begin_after_the_run_is_left_out():
+    cfg = load_config(CUSTOM, {'train_cfg.max_iters': 100})
+    assert [scheduler.type for scheduler in cfg.param_scheduler] == ['LinearLR'] and cfg.train_cfg.val_interval <= 100
 
 
 def test_epochs_with_a_sampler_that_ends_are_fine():

@@ -81,7 +81,7 @@ def test_whole_data_is_taken_without_a_word(bench, capsys):
     ('change', 'words'),
     [
         (every(iscrowd=1), ['no object is left', 'iscrowd is 1', 'are crowds', 'annotations[0] (id ']),
-        (every(iscrowd='0'), ['iscrowd is "0"', 'annotations[0] (id ', 'unquoted']),
+        (every(iscrowd='no'), ['iscrowd is "no"', 'annotations[0] (id ', 'unquoted']),
         (every(bbox=[]), ['bbox is []', '[x, y, width, height]']),
         (every(image_id='1'), ['image_id "1" is text', 'the id 1 of the image is a number']),
         (lambda c: img(1, id=c['images'][0]['id'])(c), ['same id', 'images[1]']),
@@ -113,6 +113,19 @@ def test_all_masks_missing_in_training(bench):
     edit(bench, TRAIN_ANN, every(segmentation=[[]]))
     sentence = refusal(bench)
     assert 'segmentation is [[]]' in sentence and 'have no mask' in sentence
+
+
+@pytest.mark.parametrize('name', [TRAIN_ANN, VAL_ANN])
+def test_masks_without_a_pixel(bench, name):
+    def empty(content):
+        sizes = {image['id']: [image['height'], image['width']] for image in content['images']}
+        for annotation in content['annotations']:
+            height, width = sizes[annotation['image_id']]
+            annotation['segmentation'] = dict(size=[height, width], counts=[height * width])
+
+    edit(bench, name, empty)
+    sentence = refusal(bench)
+    assert name in sentence and ('have no mask' if name == TRAIN_ANN else 'covers no pixel') in sentence
 
 
 def test_masks_are_not_asked_for_where_nothing_reads_them(bench):
@@ -171,28 +184,70 @@ def test_following_the_advice_on_the_order_of_categories(bench):
     trained(bench, PLAIN)
 
 
-def test_the_metric_follows_the_classes(tmp_path):
-    """Exact predictions have an AP of 1 in any order of the categories and of the classes."""
-    content = whole()
-    content['categories'].reverse()
-    (tmp_path / 'ann.json').write_text(json.dumps(content))
-    for classes in (CLASSES, CLASSES[::-1], ('star', 'ellipse', 'triangle', 'rectangle')):
-        metric = CocoInstanceMetric(str(tmp_path / 'ann.json'))
-        metric.dataset_meta = dict(classes=classes)
+def score(folder, content, classes, missed=''):
+    """Score exact boxes, but for those of one class, against a file; twice, as a run that validates again does."""
+    (folder / 'ann.json').write_text(json.dumps(content))
+    metric = CocoInstanceMetric(str(folder / 'ann.json'), classwise=True)
+    metric.dataset_meta = dict(classes=classes)
+    for _ in range(2):
         for image in content['images']:
             mine = [a for a in content['annotations'] if a['image_id'] == image['id']]
-            boxes = torch.tensor([a['bbox'] for a in mine], dtype=torch.float32)
+            mine = [a for a in mine if CLASSES[a['category_id'] - 1] != missed]
+            boxes = torch.tensor([a['bbox'] for a in mine], dtype=torch.float32).reshape(-1, 4)
             boxes[:, 2:] += boxes[:, :2]
             labels = torch.tensor([classes.index(CLASSES[a['category_id'] - 1]) for a in mine])
             instances = dict(bboxes=boxes, scores=torch.ones(len(mine)), labels=labels)
             metric.process({}, [dict(img_id=image['id'], ori_shape=(40, 60), pred_instances=instances)])
-        assert metric.evaluate(4)['coco/bbox_mAP'] == 1
+        found = metric.evaluate(4)
+    return found
 
 
-def test_class_wise_scores_need_the_order_of_the_ids(bench):
+def test_the_metric_follows_the_classes(tmp_path):
+    """Exact predictions have an AP of 1 in any order of the categories and of the classes."""
+    content = whole()
+    content['categories'].reverse()
+    for classes in (CLASSES, CLASSES[::-1], ('star', 'ellipse', 'triangle', 'rectangle')):
+        assert score(tmp_path, content, classes)['coco/bbox_mAP'] == 1
+        found = score(tmp_path, content, classes, missed='star')
+        assert {name: found[f'coco/{name}_precision'] for name in CLASSES} == {**dict.fromkeys(CLASSES, 1), 'star': 0}
+
+
+def test_class_wise_scores_need_the_order_of_the_ids_in_mmdet_only(bench):
     mine = {f'{split}_dataloader.dataset.metainfo.classes': CLASSES[::-1] for split in ('train', 'val')}
-    trained(bench, {**OURS, **mine})
-    assert 'classwise=True' in refusal(bench, {**OURS, **mine, 'val_evaluator.classwise': True})
+    trained(bench, {**OURS, **mine, 'val_evaluator.classwise': True})
+    for name in (TRAIN_ANN, VAL_ANN):
+        edit(bench, name, reverse)
+    sentence = refusal(bench, {**PLAIN, **mine, 'val_evaluator.classwise': True})
+    assert 'classwise=True' in sentence and "type='CocoInstanceMetric'" in sentence
+
+
+def numbers_as_text(annotation):
+    box = [str(value) for value in annotation['bbox']]
+    annotation.update(iscrowd=str(annotation['iscrowd']), area=str(annotation['area']), bbox=box)
+
+
+def test_numbers_of_objects_that_are_text_are_read_alike(bench, capsys):
+    """The check, the dataset and the metric see the file without the quotes; mmdet's cannot, and it is refused."""
+    before = DATASETS.build(load_config(str(bench / 'tiny.py'), OURS).train_dataloader.dataset)
+    for name in (TRAIN_ANN, VAL_ANN):
+        edit(bench, name, lambda c: [numbers_as_text(annotation) for annotation in c['annotations']])
+    trained(bench, OURS)
+    warnings = [line for line in capsys.readouterr().err.splitlines() if 'read as a number' in line]
+    assert len(warnings) == 2 and 'area is "' in warnings[0] and TRAIN_ANN in warnings[0]
+    after = DATASETS.build(load_config(str(bench / 'tiny.py'), OURS).train_dataloader.dataset)
+    assert [after.get_data_info(i)['instances'] for i in range(len(after))] == [
+        before.get_data_info(i)['instances'] for i in range(len(before))
+    ]
+    assert 'area is "' in refusal(bench, PLAIN)
+
+
+def test_ids_of_objects_are_numbered_anew_for_the_score(tmp_path):
+    """COCOeval takes an id of 0 for no match, fails on text and on an object without iscrowd."""
+    content = whole()
+    for i, annotation in enumerate(content['annotations']):
+        annotation['id'] = str(i) if i % 2 else i
+        annotation.pop('iscrowd')
+    assert score(tmp_path, content, CLASSES)['coco/bbox_mAP'] == 1
 
 
 def test_category_names_that_are_numbers(bench):
@@ -340,7 +395,10 @@ objects = st.fixed_dictionaries(
         bbox=values(
             [[4, 5, 10, 10], [4, 5, 10, 10], [4, 5, 0.5, 10], [60, 5, 10, 10], [-20, 5, 10, 10], [55, 35, 9, 9]]
         ),
-        segmentation=values([[square(4, 5, 10)], [square(4, 5, 10), [4, 5]], [[4, 5, 14, 15]], [[]], [], None]),
+        segmentation=values(
+            [[square(4, 5, 10)], [square(4, 5, 10), [4, 5]], [[4, 5, 14, 15]], [[]], [], None]
+            + [dict(size=[40, 60], counts=[2400]), dict(size=[40, 60], counts=[100, 9, 2291])]
+        ),
     )
 )
 

@@ -10,6 +10,7 @@ from mmdet.registry import DATASETS
 from mmengine.config import Config
 from mmengine.logging import MMLogger
 from tiny_run import ROOT, TRAIN_ANN, VAL_ANN, make_data, run_tool, write_config
+from tiny_run import damage as spoil_table
 from torch.utils.data import DataLoader
 
 from mmcentermask.datasets import CLASSES, LoadTrainingImage, make_shapes
@@ -142,7 +143,8 @@ def test_training_stops_where_no_image_can_be_used(tmp_path, capsys):
     make_data(tmp_path / 'data')
     for path in with_objects(tmp_path):
         damage(path)
-    options = ['train_dataloader.dataset.max_refetch=20', 'train_dataloader.num_workers=1']
+    options = ['train_dataloader.dataset.pipeline.0.max_failures=20', 'train_dataloader.num_workers=1']
+    options += ['train_dataloader.persistent_workers=True']
     args = ['--no-check', '--work-dir', tmp_path / 'run', '--cfg-options', *options]
     assert run_tool('tools/train.py', write_run(tmp_path), *args) == 1
     (line,) = [line for line in capsys.readouterr().err.splitlines() if line.startswith('error: ')]
@@ -158,13 +160,19 @@ def test_a_broken_copy_of_the_data_is_refused(tmp_path, capsys):
     assert not (tmp_path / 'run').exists()
 
 
-def test_evaluation_leaves_no_image_out(tmp_path, capsys):
+@pytest.mark.parametrize('spoil', [halve, spoil_table])
+def test_evaluation_leaves_no_image_out(spoil, tmp_path, capsys):
+    """What the check cannot see, since only the decoder does, is named when the first validation meets it."""
     make_shapes(tmp_path / 'data', 6, 20, 48, seed=1, report=lambda line: None)
     ann = json.loads((tmp_path / 'data' / VAL_ANN).read_text())
-    halve(tmp_path / 'data/val2017' / ann['images'][0]['file_name'])
-    assert run_tool('tools/train.py', write_run(tmp_path), '--work-dir', tmp_path / 'run') == 1
-    assert 'val2017' in capsys.readouterr().err
-    assert not (tmp_path / 'run').exists()
+    path = tmp_path / 'data/val2017' / ann['images'][0]['file_name']
+    spoil(path)
+    options = ['val_dataloader.num_workers=1', 'train_cfg.max_iters=1']
+    args = ['--work-dir', tmp_path / 'run', '--cfg-options', *options]
+    assert run_tool('tools/train.py', write_run(tmp_path), *args) == 1
+    (line,) = [line for line in capsys.readouterr().err.splitlines() if line.startswith('error: ')]
+    assert str(path) in line and 'cannot be decoded' in line
+    assert (tmp_path / 'run').exists() == (spoil is spoil_table)
 
 
 @pytest.mark.parametrize('name', ['coco', 'coco_ms', 'coco_lite-ms', 'shapes'])

@@ -75,7 +75,7 @@ def test(args: argparse.Namespace) -> None:
     runner = apis.build_runner(cfg)
     if args.out is not None:
         runner.test_evaluator.metrics.append(DumpRLE(out_file_path=args.out))
-    with apis.named_image_errors():
+    with apis.named_image_errors(cfg, 'test'):
         runner.test()
 
 

@@ -52,7 +52,7 @@ def train(args: argparse.Namespace) -> None:
     if not args.no_check:
         apis.check_once(apis.check_data_for_training, cfg)
     apis.check_once(apis.check_model_for_training, cfg)
-    with apis.named_image_errors():
+    with apis.named_image_errors(cfg, 'val'):
         apis.build_runner(cfg).train()
 
 

@@ -1,8 +1,7 @@
 """What the starters in tools/ and demo/ are made of, and prediction from Python."""
 
 from ..atomic_write import write_files
-from ..datasets.data_check import check_data_for_testing, check_data_for_training
-from ..datasets.image_files import named_image_errors
+from ..datasets.data_check import check_data_for_testing, check_data_for_training, named_image_errors
 from ..errors import AnnotationError, CheckpointError, ImageError, InputError, MissingFileError
 from .early_checks import (
     check_device,

@@ -172,6 +172,8 @@ def set_max_iters(cfg: Config, max_iters: int) -> None:
 def limit_intervals(cfg: Config) -> None:
     """Let a short run be validated, saved and printed too: no interval is longer than the run.
 
+    Schedulers that would begin after its last iteration, which mmengine refuses, are left out.
+
     Args:
         cfg (Config): The config, changed in place.
     """
@@ -185,3 +187,5 @@ def limit_intervals(cfg: Config) -> None:
             continue
         if isinstance(part.get(key), int) and part[key] > length:
             part[key] = length
+    if isinstance(cfg.get('param_scheduler'), list):
+        cfg.param_scheduler = [s for s in cfg.param_scheduler if s.get('by_epoch', True) or s.get('begin', 0) < length]

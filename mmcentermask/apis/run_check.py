@@ -21,14 +21,14 @@ _PACKAGES = {
 
 
 def check_run(cfg: Config) -> None:
-    """Check the loop, the schedule and the log of a training run.
+    """Check the loop and the log of a training run.
 
     Args:
         cfg (Config): The whole config.
 
     Raises:
-        InputError: If the loop counts epochs of a sampler without an end, a scheduler begins after the last iteration,
-            or the package of a visualization backend is not installed.
+        InputError: If the loop counts epochs of a sampler without an end, or the package of a visualization backend is
+            not installed.
     """
     train_cfg = cfg.get('train_cfg') or {}
     sampler = (cfg.get('train_dataloader') or {}).get('sampler') or {}
@@ -37,14 +37,6 @@ def check_run(cfg: Config) -> None:
             f'train_cfg counts epochs, and train_dataloader.sampler is an {sampler["type"]}, whose epoch has no end: '
             "set train_dataloader.sampler.type to 'DefaultSampler', or train by iterations (IterBasedTrainLoop)."
         )
-    length = train_cfg.get('max_iters')
-    schedulers = cfg.get('param_scheduler') or []
-    for scheduler in [schedulers] if isinstance(schedulers, dict) else schedulers:
-        if length is not None and not scheduler.get('by_epoch', True) and scheduler.get('begin', 0) >= length:
-            raise InputError(
-                f'{scheduler["type"]} of param_scheduler begins at iteration {scheduler["begin"]}, but the run has '
-                f'{length}: set max_iters={length}, which shortens the schedule too, not train_cfg.max_iters.'
-            )
     for backend in (cfg.get('visualizer') or {}).get('vis_backends') or ():
         module, package = _PACKAGES.get(str(backend['type']).split('.')[-1], (None, None))
         if module is not None and find_spec(module) is None:

@@ -105,6 +105,7 @@ class CocoTables:
         progress: Callable[[int, int], None] = lambda done, total: None,
     ) -> None:
         self.split, self.dear, self.decode, self.workers, self.progress = split, dear, decode, workers, progress
+        self.read_as_numbers: list[tuple[int, str, Any]] = []  # position, key and value of what is text in the file
         self.images, self.annotations, self.categories = (
             [entry if isinstance(entry, dict) else {} for entry in content.get(name) or []]
             for name in ('images', 'annotations', 'categories')
@@ -112,18 +113,18 @@ class CocoTables:
 
     def wrong(self, table: str) -> dict[int, list[str]]:
         """Return position -> keys whose values cannot be used, of the entries of a table."""
-        scored, side = self.split.scored, is_side
+        needs_crowd, side = self.split.scored and self.split.file_order, is_side
         if self.split.file_order and self.split.masks_scored:  # pycocotools takes no 40.0, and ours makes it 40
             side = lambda value: is_side(value) and type(value) is int  # noqa: E731
         checks = {
             'images': dict(id=is_id, file_name=is_name, height=side, width=side),
-            'categories': dict(id=is_id, name=lambda value: isinstance(value, str)),
+            'categories': dict(id=is_id, name=lambda value: isinstance(value, str) and value.strip() != ''),
             'annotations': dict(
                 id=is_id,
                 image_id=is_id,
                 category_id=is_id,
                 area=lambda value: is_number(value) and value >= 0,
-                iscrowd=lambda value: is_flag(value) or (value is None and not scored),
+                iscrowd=lambda value: is_flag(value) or (value is None and not needs_crowd),
                 ignore=lambda value: value is None or is_flag(value),
             ),
         }[table]

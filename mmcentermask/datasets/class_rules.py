@@ -14,7 +14,9 @@ def _(t):
     path, names, classes = t.split.ann_file, list(t.names.values()), t.classes
     not_text = [name for name in classes if not isinstance(name, str)]
     absent = [name for name in classes if name not in names]
-    if not_text:
+    if not names:
+        yield Finding(f'{path} has no categories: write one with an id and a name for each class')
+    elif not_text:
         yield Finding(
             f'the class {not_text[0]!r} is a {type(not_text[0]).__name__}, but names of categories are text: write '
             f'metainfo=dict(classes={listed([str(name) for name in classes])}) in the config file'
@@ -34,13 +36,14 @@ def _(t):
             "file's order: set type='CocoInstanceDataset' in the datasets and type='CocoInstanceMetric' in the "
             'evaluators, which number them in the order of classes, or give the categories of all files one order'
         )
-    elif t.split.classwise:
+    elif t.split.file_order and t.split.classwise:
         ids = [next(i for i, n in t.names.items() if n == name) for name in classes]
         ids = [t.categories[i].get('id') for i in ids]
         if all(map(is_id, ids)) and ids != sorted(ids, key=lambda value: (str(type(value)), value)):
             yield Finding(
                 f'classwise=True of the evaluator names APs in the order of the category ids, and the classes '
-                f'{listed(classes)} have the ids {ids[:6]} in {path}: leave classwise out, or order the classes by id'
+                f'{listed(classes)} have the ids {ids[:6]} in {path}: leave classwise out, or set '
+                "type='CocoInstanceMetric'"
             )
     sentence = check_num_classes(t.split.num_classes, classes, path)
     if sentence:

@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 from pathlib import Path
 from typing import Any
 
@@ -12,8 +13,9 @@ from mmdet.registry import DATASETS
 from ..errors import AnnotationError, MissingFileError
 from .values import is_side
 
-__all__ = ['CocoInstanceDataset', 'CocoReader', 'read_coco', 'read_json']
+__all__ = ['CocoInstanceDataset', 'CocoReader', 'numbers_of_text', 'read_coco', 'read_json']
 
+_NUMBER = re.compile(r'-?(0|[1-9]\d{0,15})(\.\d+)?([eE][-+]?\d{1,2})?', re.ASCII)  # as JSON writes it
 _BYTE_ORDER_MARKS = {b'\xef\xbb\xbf': 'UTF-8 with a byte order mark', b'\xff\xfe': 'UTF-16', b'\xfe\xff': 'UTF-16'}
 
 
@@ -43,7 +45,11 @@ def read_json(path: str | Path) -> Any:
         raise AnnotationError(
             f'the annotation file {path} cannot be read ({error.strerror}): make it readable.'
         ) from error
-    except (ValueError, RecursionError) as error:  # of JSON, of the encoding, of endless brackets
+    except UnicodeDecodeError as error:
+        raise AnnotationError(
+            f'the annotation file {path} is no text in UTF-8 or UTF-16: unpack it, or save it as UTF-8.'
+        ) from error
+    except (ValueError, RecursionError) as error:  # of JSON, of endless brackets
         raise AnnotationError(
             f'the annotation file {path} is not JSON ({error}): give a complete COCO annotation file.'
         ) from error
@@ -88,8 +94,38 @@ def read_coco(path: str, annotated: bool = True, utf8_only: bool = False) -> dic
     return content
 
 
+def numbers_of_text(annotations: list[Any]) -> list[tuple[int, str, Any]]:
+    """Turn ``area``, ``iscrowd`` and the numbers of ``bbox`` that are written as text into numbers.
+
+    Other text, such as that of ids and sizes, stays.
+
+    Args:
+        annotations (list): The objects of a COCO file, changed in place.
+
+    Returns:
+        list: Position, key and former value of what was changed.
+
+    >>> objects = [dict(iscrowd='0', bbox=['1', '2.5', '3', '4'])]
+    >>> [key for _, key, _ in numbers_of_text(objects)], objects
+    (['iscrowd', 'bbox'], [{'iscrowd': 0, 'bbox': [1, 2.5, 3, 4]}])
+    """
+    changed = []
+    for row, entry in enumerate(annotations):
+        for key in ('area', 'iscrowd', 'bbox') if isinstance(entry, dict) else ():
+            value = entry.get(key)
+            values = value if isinstance(value, list) else [value]
+            if any(isinstance(v, str) and _NUMBER.fullmatch(v) for v in values):
+                numbers = [json.loads(v) if isinstance(v, str) and _NUMBER.fullmatch(v) else v for v in values]
+                entry[key] = numbers if isinstance(value, list) else numbers[0]
+                changed.append((row, key, value))
+    return changed
+
+
 class CocoReader(COCO):
     """The COCO API on files in any Unicode encoding, with categories in the order in which they are asked for.
+
+    Numbers of objects that are text are read as numbers, a missing ``iscrowd`` as 0, and objects are numbered from 1,
+    since COCOeval takes an id of 0 for none and fails on text.
 
     Args:
         annotation_file (str, optional): A JSON file. Defaults to None, an empty dataset.
@@ -104,6 +140,9 @@ class CocoReader(COCO):
             self.dataset = read_coco(annotation_file, annotated=False)
             for image in self.dataset['images']:  # pycocotools decodes no mask at a size of 40.0
                 image.update({key: int(image[key]) for key in ('height', 'width') if is_side(image.get(key))})
+            numbers_of_text(self.dataset.get('annotations', []))
+            for number, annotation in enumerate(self.dataset.get('annotations', []), 1):
+                annotation.update(id=number, iscrowd=annotation.get('iscrowd') or 0)
             self.createIndex()
             self.img_ann_map, self.cat_img_map = self.imgToAnns, self.catToImgs
 

@@ -2,7 +2,8 @@
 
 import os
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 
 from mmengine.config import Config
 
@@ -12,7 +13,7 @@ from .inspection import Inspection, inspect_dataset
 from .report import sentence
 from .values import is_id, is_name, printable
 
-__all__ = ['check_data_for_testing', 'check_data_for_training', 'compare_splits']
+__all__ = ['check_data_for_testing', 'check_data_for_training', 'compare_splits', 'named_image_errors']
 
 _KINDS = {'image-missing': MissingFileError, 'image-damaged': ImageError, 'image-depth': ImageError}
 
@@ -59,6 +60,32 @@ def _check(cfg: Config, names: list[str]) -> None:
             _warn(sentence(inspection, name))
     for line in compare_splits(inspections):
         _warn(line)
+
+
+@contextmanager
+def named_image_errors(cfg: Config, name: str) -> Iterator[None]:
+    """Name the image where a run fails at one, in a worker of a data loader too.
+
+    Args:
+        cfg (Config): The whole config.
+        name (str): The split that is evaluated: ``'val'`` or ``'test'``.
+
+    Raises:
+        ImageError: If an image of the evaluation cannot be decoded, or training found none that can be read.
+
+    >>> with named_image_errors(cfg, 'test'):  # doctest: +SKIP
+    ...     runner.test()
+    """
+    try:
+        yield
+    except ImageError as error:  # a worker's has its whole traceback for a text
+        raise ImageError(str(error).split(f'{ImageError.__name__}: ')[-1].strip()) from error
+    except AssertionError:  # mmcv's loader has no error of its own: look for what it may have met
+        for split in coco_splits(cfg, [name] if cfg.get(f'{name}_dataloader') else []):
+            inspection = inspect_dataset(split, workers=16)
+            if 'image-damaged' in inspection.found:
+                raise ImageError(sentence(inspection, 'image-damaged')) from None
+        raise
 
 
 def _warn(line: str) -> None:

@@ -37,11 +37,17 @@ def _(t):
     'object-entry',
     'error',
     'object entry cannot be used',
-    'give id, image_id, category_id, area and, for evaluation, iscrowd as 0 or 1; numbers unquoted',
+    'give id, image_id, category_id, area, and iscrowd as 0 or 1; numbers unquoted',
 )
 def _(t):
     for i, detail in _wrong_entries(t, 'annotations', t.wrong('annotations')):
         yield at_object(t, i, detail)
+
+
+@rule('number-as-text', 'warning', 'number is text, and read as a number', 'write it without quotes')
+def _(t):
+    for row, key, value in t.read_as_numbers:
+        yield at_object(t, row, f'{key} is {shown(value)}')
 
 
 def _twice(entries: list[dict], key: str, where: str) -> Iterator[Finding]:
@@ -71,7 +77,7 @@ def _(t):
     'category-name-twice',
     'error',
     'two categories have the same name',
-    'take the one without objects out, or rename one of them',
+    'take the one without objects out, give the objects of both one id, or rename one',
 )
 def _(t):
     for finding in _twice(t.categories, 'name', 'category'):
@@ -107,8 +113,9 @@ def _(t):
     for table, where in (('images', 'image'), ('categories', 'category'), ('annotations', 'annotation')):
         ids = [entry.get('id') for entry in getattr(t, table)]
         texts = [i for i, value in enumerate(ids) if isinstance(value, str)]
-        # COCOeval sorts the ids, and keeps those of objects as numbers
-        if texts and (len(texts) < sum(map(is_id, ids)) or (table == 'annotations' and t.split.scored)):
+        # COCOeval sorts the ids, and keeps those of objects as numbers; our reader numbers objects anew
+        refused = t.split.scored and t.split.file_order if table == 'annotations' else len(texts) < sum(map(is_id, ids))
+        if texts and refused:
             yield Finding(
                 f'id {shown(ids[texts[0]])} is text, as {len(texts)} of {len(ids)} in {table}', **{where: texts[0]}
             )
@@ -120,7 +127,7 @@ def _is_digits(value: Any) -> bool:
 
 @rule('object-id-zero', 'warning', 'object id 0 is taken for no object by COCOeval', 'number objects from 1')
 def _(t):
-    if t.split.scored:
+    if t.split.scored and t.split.file_order:
         for row, entry in enumerate(t.annotations):
             if type(entry.get('id')) in (int, float) and entry['id'] == 0:
                 yield at_object(t, row, 'a right detection of it counts as a wrong one')
@@ -152,15 +159,16 @@ def _(t):
 @rule('object-twice', 'warning', 'object is the same as another one of its image', 'take one of the two out')
 def _(t):
     first = {}
-    keys = np.column_stack([t.image, t.category, np.round(t.box, 2)]).astype(np.float64)
-    for row, key in enumerate(keys.view('V48').ravel().tolist() if len(keys) else []):
+    keys = np.column_stack([t.image, np.round(t.box, 2)]).astype(np.float64)
+    for row, key in enumerate(keys.view('V40').ravel().tolist() if len(keys) else []):
         if t.image[row] < 0 or np.isnan(t.box[row, 0]):
             continue
         other = first.setdefault(key, row)
         if other != row:
             one, two = (t.annotations[i].get('segmentation') for i in (other, row))
             if type(one) is not type(two) or one == two:
-                yield at_object(t, row, f'as object {shown(t.annotations[other].get("id"))}')
+                classes = '' if t.category[row] == t.category[other] else ', of another category'
+                yield at_object(t, row, f'as object {shown(t.annotations[other].get("id"))}{classes}')
 
 
 def _image_rule(name: str, severity: str, text: str, hint: str) -> None:
@@ -172,7 +180,9 @@ def _image_rule(name: str, severity: str, text: str, hint: str) -> None:
 
 
 _image_rule('image-missing', 'error', 'there is no image file', 'put the file there, or correct file_name')
-_image_rule('image-damaged', 'error', 'image cannot be decoded', 'replace it by a complete copy, or leave it out')
+_image_rule(
+    'image-damaged', 'error', 'image cannot be decoded', 'replace it by a complete JPEG or PNG, or leave it out'
+)
 _image_rule(
     'image-size',
     'error',

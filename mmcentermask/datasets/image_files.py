@@ -1,27 +1,23 @@
 """Looks at image files before a run does: whether they are there, whole, and what their entries say."""
 
 import os
-import re
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
 from pathlib import Path
 from typing import NamedTuple
+from urllib.parse import unquote
 
 import cv2
 import mmcv
 import numpy as np
 from PIL import Image
 
-from ..errors import ImageError
-
-__all__ = ['FULL_RANGE', 'Decoder', 'Problem', 'look_at_images', 'named_image_errors']
+__all__ = ['FULL_RANGE', 'Decoder', 'Problem', 'look_at_images']
 
 _BATCH = 256  # images that are under way at most
 _TAIL = 32
 # First bytes of a format with 8 bits a channel -> what stands among the last bytes of a complete file.
 _ENDS = {b'\xff\xd8\xff': b'\xff\xd9', b'\x89PNG': b'IEND', b'BM': b'', b'RIFF': b''}
-_HINT = 'replace it by a complete copy, or leave it out'
 FULL_RANGE = 2**15  # a 16-bit image that stays below uses 15 bits or fewer, and turns dark when cut to 8
 
 
@@ -108,9 +104,10 @@ def _look(path: str, size: tuple[int, int] | None, decoder: Decoder, decode: boo
     A size of None is not compared.
     """
     if not os.path.lexists(path):
-        other = path.replace('\\', '/')
-        separators = ", its entry has Windows' separators" if other != path and os.path.exists(other) else ''
-        return [Problem('image-missing', path + separators)], 0
+        others = [path.replace('\\', '/'), unquote(path), str(Path(path).parent.parent / Path(path).name)]
+        others += [str(Path(path).with_suffix(case(Path(path).suffix))) for case in (str.lower, str.upper)]
+        near = next((f'; there is {other}' for other in others if os.path.isfile(other)), '')
+        return [Problem('image-missing', path + near)], 0
     if not Path(path).is_file():
         return [Problem('image-damaged', f'{path} is no ordinary file')], 0  # a pipe would keep us waiting for ever
     try:
@@ -199,31 +196,3 @@ def look_at_images(
         for problems, peak in zip(found, peaks):
             problems[:] = [p for p in problems if not (peak and p.rule == 'image-depth')]
     return found
-
-
-@contextmanager
-def named_image_errors() -> Iterator[None]:
-    """Turn the decoder's failures, those of a data loader's worker too, into an ImageError that names the file.
-
-    Raises:
-        ImageError: If an image could not be decoded, or if training found none that could.
-    """
-    try:
-        yield
-    except AssertionError as error:
-        # mmcv's LoadImageFromFile; a worker's error carries its whole traceback as text
-        found = re.findall(r'failed to load image: (.+)', str(error))
-        if not found:
-            raise
-        raise ImageError(
-            f'the image {found[-1].strip()} cannot be decoded, it is damaged or no image: {_HINT}.'
-        ) from error
-    except Exception as error:
-        # mmengine's dataset, which raises nothing more special, after as many images as its max_refetch says
-        found = re.search(r'Cannot find valid image after (\d+)', str(error))
-        if not found:
-            raise
-        raise ImageError(
-            f'none of {found[1]} training images in a row can be used, as the log says of each: replace the damaged '
-            'ones by complete copies; `python tools/check_dataset.py CONFIG` names them all.'
-        ) from error

@@ -3,6 +3,13 @@
 import numpy as np
 from mmdet.datasets.transforms import LoadAnnotations
 from mmdet.registry import TRANSFORMS
+from pycocotools import mask as mask_api
+
+
+def _area(rle: dict) -> int:
+    """Return the number of pixels that an RLE covers."""
+    counts = rle['counts']
+    return sum(counts[1::2]) if isinstance(counts, list) else int(mask_api.area(rle))
 
 
 @TRANSFORMS.register_module()
@@ -11,8 +18,8 @@ class LoadInstanceAnnotations(LoadAnnotations):
 
     An image whose (non-crowd) masks are all polygons gets PolygonMasks, from which the official mask targets
     follow and which cost little memory; an image with an RLE gets BitmapMasks. mmdet's ``poly2mask=False``
-    silently ignores objects with an RLE. An instance without a mask is ignored, as
-    mmdet does with one whose mask is invalid.
+    silently ignores objects with an RLE. An instance without a mask, or whose RLE covers no
+    pixel, is ignored, as mmdet does with one whose mask is invalid.
 
     Args:
         with_bbox (bool): Whether to load boxes. Defaults to True.
@@ -29,7 +36,9 @@ class LoadInstanceAnnotations(LoadAnnotations):
             mask = instance.setdefault('mask', [])
             if isinstance(mask, dict) and isinstance(mask.get('counts'), bytes):
                 # as pycocotools writes it; mmdet would ignore the object
-                instance['mask'] = dict(mask, counts=mask['counts'].decode())
+                mask = instance['mask'] = dict(mask, counts=mask['counts'].decode())
+            if isinstance(mask, dict) and isinstance(mask.get('counts'), (list, str)) and not _area(mask):
+                instance['mask'] = []
         self.poly2mask = any(
             isinstance(instance['mask'], dict)
             for instance in results.get('instances', [])

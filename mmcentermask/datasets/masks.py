@@ -98,6 +98,9 @@ class Masks:
                 x, y, w, h = mask_api.toBbox(rle)
                 if w and h:
                     self.covered[row] = x, y, x + w, y + h
+                else:
+                    self.usable[row] = False
+                    self.problems.append(('mask-missing', row, 'the RLE covers no pixel'))
 
     @cached_property
     def geometry(self) -> list[tuple[str, int, str]]:

@@ -1,6 +1,6 @@
 """mmdet's metrics: of LVIS and Cityscapes with any NumPy, of COCO with any encoding and order of classes."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from unittest import mock
 
@@ -66,3 +66,10 @@ class CocoInstanceMetric(CocoMetric):
         if ann_file is not None:
             with get_local_path(ann_file, backend_args=self.backend_args) as path:
                 self._coco_api = CocoReader(path)
+
+    def results2json(self, results: Sequence[dict], outfile_prefix: str) -> dict[str, str]:
+        """Write predictions with the ids of their categories; return what kind is in which file."""
+        self.cat_ids = self._coco_api.get_cat_ids(cat_names=self.dataset_meta['classes'])  # as labels are numbered
+        files = super().results2json(results, outfile_prefix)
+        self.cat_ids = sorted(self.cat_ids)  # as COCOeval orders them, by which class-wise scores are named
+        return files
