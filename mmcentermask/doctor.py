@@ -102,7 +102,8 @@ def check_torch() -> str:
     if cuda:
         hint = f'The NVIDIA driver cannot run CUDA {cuda}, which torch is built for: update it, then `make env`.'
         raise Fault(f'{version}, CUDA cannot be used', hint)
-    hint = 'There is an NVIDIA GPU, but torch is built without CUDA, so everything runs on the CPU: `make env`.'
+    hint = 'There is an NVIDIA GPU, but torch is built without CUDA, so everything runs on the CPU: '
+    hint += 'delete the environment, and `make env` makes one for the GPU or says what it lacks for that.'
     raise Note(f'{version}, without CUDA', hint)
 
 

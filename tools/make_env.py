@@ -95,8 +95,8 @@ def find_cuda() -> tuple[str, str, str]:
 def install_mmcv(python: Path, mmcv: str, cuda: str, capabilities: str) -> None:
     """Install mmcv with compiled ops, from a wheel that fits, else from source."""
     torch = output_of(python, '-c', 'import torch; print(torch.__version__)')
-    key = f'torch{torch}-{sys.implementation.cache_tag}-{capabilities.replace(" ", "-") or "cpu"}'
-    wheels, source = ROOT / 'build' / 'wheels' / key, ROOT / 'build' / 'mmcv' / f'{key}-{mmcv}'
+    key = f'{mmcv}-torch{torch}-{sys.implementation.cache_tag}-{capabilities.replace(" ", "-") or "cpu"}'
+    wheels, source = ROOT / 'build' / 'wheels' / key, ROOT / 'build' / 'mmcv' / key
     wheels.mkdir(parents=True, exist_ok=True)
     install = (python, '-m', 'pip', 'install', '--no-deps')
     output_of(*install, '--only-binary', ':all:', '--find-links', wheels, mmcv)
@@ -105,10 +105,8 @@ def install_mmcv(python: Path, mmcv: str, cuda: str, capabilities: str) -> None:
         return say(f'Found a wheel of {mmcv} that fits.')
     compiler = any(map(shutil.which, (os.environ.get('CXX') or 'c++', 'g++', 'clang++')))
     if not compiler or not Path(sysconfig.get_path('include'), 'Python.h').exists():
-        sys.exit(
-            "mmcv must be compiled, but a C++ compiler or Python's headers are missing: install them "
-            '(on Debian and Ubuntu `apt install g++ python3-dev`), then run it again.'
-        )
+        hint = 'install them (on Debian and Ubuntu `apt install g++ python3-dev`), then run it again.'
+        sys.exit(f"mmcv must be compiled, but a C++ compiler or Python's headers are missing: {hint}")
     env = dict(MMCV_WITH_OPS='1', FORCE_CUDA='1' if cuda else '0', TORCH_CUDA_ARCH_LIST=capabilities)
     env |= dict(MAX_JOBS=os.environ.get('MAX_JOBS') or str(os.cpu_count() or 1))
     env |= dict(CFLAGS=os.environ.get('CFLAGS') or '-g0 -O2', PATH=f'{python.parent}:{os.environ["PATH"]}')  # ninja
@@ -120,7 +118,7 @@ def install_mmcv(python: Path, mmcv: str, cuda: str, capabilities: str) -> None:
     folder = next(path for path in source.iterdir() if path.is_dir())
     wheel = (python, '-m', 'pip', 'wheel', '-v', *build, '-w', wheels, folder)
     run(f'Compiling {mmcv}', *wheel, hint='With too little memory MAX_JOBS=1 helps.', **env)
-    run(f'Installing {mmcv}', *install, '--force-reinstall', *wheels.glob(f'{mmcv.replace("-", "_").split("=")[0]}-*'))
+    run(f'Installing {mmcv}', *install, '--force-reinstall', *wheels.glob('*.whl'))
     shutil.rmtree(source)
 
 
@@ -128,11 +126,13 @@ def is_whole(venv: Path, packages: list[str]) -> bool:
     """Tell whether packages, given by how the names of their folders begin, have all the files that pip wrote down."""
     for package in packages:
         record = next(venv.glob(f'lib/python*/site-packages/{package}*/RECORD'), None)
-        for row in csv.reader(record.read_text().splitlines() if record else ['is missing']):
-            path, size = os.path.join(record.parent.parent if record else venv, row[0]), row[-1]
-            sized = size and 'opencv' not in package  # both builds of opencv claim the same files
-            gone = not os.path.exists(path) or (sized and size != str(os.path.getsize(path)))
-            if gone and not path.endswith('.pyc'):
+        if record is None:
+            return False
+        for row in csv.reader(record.read_text().splitlines()):
+            path = os.path.join(record.parent.parent, row[0])
+            size = '' if 'opencv' in package else row[-1]  # both builds of opencv claim the same files
+            whole = os.path.exists(path) and (not size or size == str(os.path.getsize(path)))
+            if not whole and not path.endswith('.pyc'):
                 return False
     return (venv / 'bin/python').exists() and (ROOT / 'mmcentermask/.mim').exists()
 
@@ -144,7 +144,7 @@ def make_env(stack: str, venv: Path, state: Path) -> None:
     recipe = hashlib.sha256(repr((facts, (ROOT / 'setup.py').read_text())).encode()).hexdigest()
     made_of, *packages = state.read_text().split() or ['']
     if made_of == recipe and packages and is_whole(venv, packages):
-        return
+        return say(note) if note else None
     began, python = time.monotonic(), venv / 'bin/python'
     if made_of == recipe and not packages:
         say(f'Going on with {venv.name}, whose set-up was interrupted.')
@@ -174,14 +174,14 @@ def make_env(stack: str, venv: Path, state: Path) -> None:
         opencv = OPENCV.replace('python', 'python-headless')
         run('Installing opencv without windows', *install, '--no-deps', '--force-reinstall', opencv)
     install_mmcv(python, mmcv, cuda, capabilities)
-    own = ('--no-build-isolation', '-e', f'{ROOT}[tests,dev]')
-    run('Installing mmdet and this package', *install, *pinned, *COMMON, *own)
+    own = ('-e', f'{ROOT}[tests,dev]')
+    run('Installing mmdet and this package', *install, '--no-build-isolation', *pinned, *COMMON, *own)
     run('Trying the environment', python, '-m', 'mmcentermask.doctor', hint=f'Delete {venv} and run it again.')
     folders = [path.name for path in venv.glob('lib/python*/site-packages/*.dist-info')]
     fixed = tuple(pin.replace('-', '_').replace('==', '-') for pin in pinned)  # of others you may change the version
     packages = [name if name.startswith(fixed) else f'{name.split("-")[0]}-' for name in folders]
     state.write_text('\n'.join([recipe, *packages]))
-    say(f'{venv.name} is ready after {time.monotonic() - began:.0f} s. {note}')
+    say(f'{venv.name} is ready after {time.monotonic() - began:.0f} s.{note and " " + note}')
 
 
 def main() -> int:
