@@ -149,7 +149,9 @@ def make_env(stack: str, venv: Path, state: Path) -> None:
     if made_of == recipe and not packages:
         say(f'Going on with {venv.name}, whose set-up was interrupted.')
     elif venv.exists() and any(venv.iterdir()) and not made_of:
-        sys.exit(f'{venv} is not an environment that this made: move it away, or pick another folder with VENV=...')
+        sys.exit(
+            f'{venv} was not made by this version of the set-up: move it away, or pick another folder with VENV=...'
+        )
     else:
         why = ', after removing the old one, which is broken or out of date' if venv.exists() else ''
         say(f'Setting up {venv.name} ({stack}, Python {VERSION}){why}.')
