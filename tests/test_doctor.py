@@ -83,6 +83,17 @@ def test_an_error_becomes_a_hint(name, error, words):
     assert words in doctor.explain(name, error).hint
 
 
+def test_missing_ops_have_one_hint(monkeypatch):
+    """Not that of the module that is missing: `pip install mmcv._ext` would be some other package."""
+    error = ImportError('The installed mmcv has no compiled ops: run `make env`.')
+    error.__cause__ = ModuleNotFoundError("No module named 'mmcv._ext'", name='mmcv._ext')
+    monkeypatch.setattr('mmcentermask._error', error)
+    with pytest.raises(ImportError) as caught:
+        doctor.check_package()
+    assert doctor.explain('mmcentermask', caught.value).hint == str(error)
+    assert 'pip install mmcv._ext' not in doctor.explain('mmcv ops', error.__cause__).hint
+
+
 @pytest.fixture
 def pretend(monkeypatch):
     """Make a set of distributions look installed."""
