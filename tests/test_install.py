@@ -5,6 +5,7 @@ import os
 import re
 import runpy
 import shutil
+import signal
 import subprocess
 import sys
 import zipfile
@@ -147,87 +148,73 @@ def test_redirects_do_not_hide_the_package_and_run_the_tool(built, tmp_path):
     assert done.returncode == 0 and '--stack' in done.stdout
 
 
-GPU = ('9.0', '13.0')
+NEW, OLD = '9.0, 580.65.06\n8.6, 580.65.06', '8.0, 570.124.06'  # compute capability, driver
 
 
 @pytest.mark.parametrize(
-    ('gpu', 'nvcc', 'torch_cuda', 'stack', 'kind', 'says'),
+    ('gpus', 'nvcc', 'chosen', 'says'),
     [
-        (None, None, None, 'onedl', 'cpu', None),
-        (None, '13.0', '13.0', 'onedl', 'cpu', None),  # a compiler is no GPU
-        (GPU, '13.0', '13.0', 'onedl', 'build', None),
-        (GPU, '13.1', '13.0', 'openmmlab', 'build', None),
-        (GPU, None, '13.0', 'onedl', 'prebuilt', None),
-        (GPU, '12.4', '13.0', 'onedl', 'prebuilt', None),  # torch refuses a compiler of another major version
-        (GPU, None, '13.0', 'openmmlab', 'cpu', 'there is no nvcc: install the CUDA toolkit 13.0'),
-        (GPU, '12.4', '13.0', 'openmmlab', 'cpu', 'nvcc 12.4 does not fit torch: install the CUDA toolkit 13.0'),
-        (GPU, '13.0', None, 'onedl', 'cpu', 'a CPU build of torch'),
+        (None, None, ('', ''), None),
+        (None, '13.0', ('', ''), None),  # a compiler is no GPU
+        ('NVIDIA-SMI has failed', '13.0', ('', ''), None),
+        (NEW, '13.1', ('13', '8.6 9.0'), None),
+        (NEW, '12.4', ('12', '8.6 9.0'), None),
+        (OLD, '12.4', ('12', '8.0'), None),
+        (OLD, '13.0', ('', ''), 'does not fit its driver: install the toolkit of CUDA 12'),
+        (NEW, '11.8', ('', ''), 'CUDA 11 of .* does not fit its driver: install the toolkit of CUDA 13'),
+        (NEW, None, ('', ''), r'there is no CUDA compiler \(nvcc\): install the toolkit of CUDA 13'),
     ],
 )
-def test_choice_of_ops(gpu, nvcc, torch_cuda, stack, kind, says):
-    chosen, note = make_env.choose_ops(gpu, nvcc, torch_cuda, stack)
-    assert chosen == kind
-    assert (says in note) if says else note == ''
-
-
-@pytest.mark.parametrize(('gpu', 'index'), [(None, 'cpu'), (GPU, None), (('8.0', '12.8'), 'cu126')])
-def test_choice_of_torch(gpu, index, monkeypatch):
-    monkeypatch.setattr(sys, 'platform', 'linux')
-    assert make_env.choose_index(gpu) == index
-
-
-def test_the_gpu_and_its_driver_are_found(monkeypatch, tmp_path):
-    program = tmp_path / 'nvidia-smi'
-    program.write_text('#!/bin/sh\n[ $# -gt 0 ] && echo 9.0 || echo "| Driver Version: 570.1  CUDA Version: 12.8 |"\n')
-    program.chmod(0o755)
+def test_choice_of_cuda(gpus, nvcc, chosen, says, monkeypatch, tmp_path):
+    """The newest that the driver runs and the compiler builds for, else the CPU and a sentence why."""
+    for path, text in {'nvidia-smi': gpus, 'bin/nvcc': nvcc and f'Cuda compilation tools, release {nvcc}, V1'}.items():
+        program = tmp_path / path
+        program.parent.mkdir(exist_ok=True)
+        program.write_text(f'#!/bin/sh\necho "{text}"\n' if text else '#!/bin/sh\nexit 9\n')
+        program.chmod(0o755)
     monkeypatch.setenv('PATH', str(tmp_path), prepend=os.pathsep)
-    assert make_env.find_gpu() == ('9.0', '12.8')
-    program.write_text('#!/bin/sh\necho "NVIDIA-SMI has failed"; exit 9\n')
-    assert make_env.find_gpu() is None
+    monkeypatch.setenv('CUDA_HOME', str(tmp_path))
+    *found, note = make_env.find_cuda()
+    assert tuple(found) == chosen
+    assert re.search(says, note) if says else note == ''
 
 
 @pytest.fixture
 def small_venv(tmp_path, monkeypatch):
     """What looks like a whole environment: an interpreter, packages with their lists of files."""
-    venv = tmp_path / 'venv'
-    subprocess.run([sys.executable, '-m', 'venv', '--without-pip', venv], check=True)
-    (site,) = venv.glob('lib/python*/site-packages')
-    packages = dict(pin.split('==') for pin in (make_env.TORCH, *make_env.STACKS['onedl'], 'small==1.0'))
-    for name, version in packages.items():
-        info = site / f'{name}-{version}.dist-info'
+    site = tmp_path / 'venv/lib/python3/site-packages'
+    for name in ('torch-2.13.0+cpu', 'small-1.0', 'opencv_python-4.12'):
+        package, info = site / name.split('-')[0], site / f'{name}.dist-info'
+        package.mkdir(parents=True)
         info.mkdir()
-        (site / name).mkdir()
-        (site / name / '__init__.py').write_text('x = 1\n')
-        (info / 'METADATA').write_text(f'Metadata-Version: 2.1\nName: {name}\nVersion: {version}\n')
-        (info / 'RECORD').write_text(f'{name}/__init__.py,,6\n{name}/__pycache__/x.pyc,,9\n{info.name}/METADATA,,\n')
-    (tmp_path / 'mmcentermask/.mim').mkdir(parents=True)
+        (package / '__init__.py').write_text('x = 1\n')
+        (info / 'RECORD').write_text(f'{package.name}/__init__.py,,6\n{package.name}/x.pyc,,9\n{info.name}/RECORD,,\n')
+    for folder in ('venv/bin', 'mmcentermask/.mim'):
+        (tmp_path / folder).mkdir(parents=True)
+    (tmp_path / 'venv/bin/python').touch()
     monkeypatch.setattr(make_env, 'ROOT', tmp_path)
-    return venv, site, packages
+    return tmp_path / 'venv', site, ['torch-2.13.0+cpu.dist-info', 'small-', 'opencv_python-']
 
 
 def test_whole_environment_is_trusted(small_venv):
     venv, site, packages = small_venv
-    assert make_env.is_whole(venv, packages, 'onedl')
-    metadata = site / 'small-1.0.dist-info' / 'METADATA'
-    metadata.write_text(metadata.read_text().replace('1.0', '9.9'))
-    assert make_env.is_whole(venv, packages, 'onedl'), 'other versions matter for pinned packages only'
-
-
-def _cut(site):
-    (site / 'small/__init__.py').write_text('x')
-
-
-def _upgrade(site):
-    metadata = next(site.glob('torch-*.dist-info/METADATA'))
-    metadata.write_text(metadata.read_text().replace(make_env.TORCH.split('==')[1], '9.9'))
+    assert make_env.is_whole(venv, packages)
+    (site / 'small-1.0.dist-info').rename(site / 'small-9.9.dist-info')
+    (site / 'small-9.9.dist-info/RECORD').write_text('small/__init__.py,,6\n')
+    (site / 'opencv_python/__init__.py').write_text('the file of opencv-python-headless')
+    (site / 'added').mkdir()
+    assert make_env.is_whole(venv, packages), 'other versions matter for pinned packages only'
 
 
 DAMAGES = {
-    'a file is cut': _cut,
-    'a file is gone': lambda site: (site / 'small/__init__.py').unlink(),
+    'a file is cut': lambda site: (site / 'small/__init__.py').write_text('x'),
+    'a file is gone': lambda site: (site / 'opencv_python/__init__.py').unlink(),
     'a package is gone': lambda site: shutil.rmtree(site / 'small-1.0.dist-info'),
-    'a pinned package has another version': _upgrade,
-    'the interpreter is gone': lambda site: next(site.parents[2].glob('bin/python')).unlink(),
+    'a pinned package has another version': lambda site: (site / 'torch-2.13.0+cpu.dist-info').rename(
+        site / 'torch-2.14'
+    ),
+    'the environment is gone': lambda site: shutil.rmtree(site.parents[2]),
+    'the interpreter is gone': lambda site: (site.parents[2] / 'bin/python').unlink(),
     'the package lost its tools': lambda site: (site.parents[3] / 'mmcentermask/.mim').rmdir(),
 }
 
@@ -236,20 +223,14 @@ DAMAGES = {
 def test_damage_is_found(damage, small_venv):
     venv, site, packages = small_venv
     DAMAGES[damage](site)
-    assert not make_env.is_whole(venv, packages, 'onedl')
-
-
-@pytest.mark.parametrize('text', [None, '', '{"recipe": "d", "pack', '[]'])
-def test_a_cut_stamp_is_none(tmp_path, text):
-    if text is not None:
-        (tmp_path / make_env.STAMP).write_text(text)
-    assert make_env.read_stamp(tmp_path) == {}
+    assert not make_env.is_whole(venv, packages)
 
 
 @pytest.fixture
 def steps(monkeypatch, tmp_path):
     """Record the steps of a set-up that are run, and let one of them fail."""
-    done = []
+    done, venv, state = [], tmp_path / 'venv', tmp_path / 'venv.lock'
+    state.touch()
 
     def start(failing=None):
         done.clear()
@@ -257,70 +238,100 @@ def steps(monkeypatch, tmp_path):
         def run(what, *command, **env):
             done.append(what)
             if what == failing:
-                raise make_env.SetupError(what)
-            if what.startswith('Making'):
-                (tmp_path / 'venv').mkdir()
-                (tmp_path / 'venv/pyvenv.cfg').touch()
+                sys.exit(what)
+            (venv / 'lib/python3/site-packages/torch-2.13.0.dist-info').mkdir(parents=True, exist_ok=True)
 
         monkeypatch.setattr(make_env, 'run', run)
-        make_env.make_env('onedl', tmp_path / 'venv')
+        make_env.make_env('onedl', venv, state)
         return done
 
-    monkeypatch.setattr(make_env, 'output_of', lambda *command: '{"torch": ["2.13.0", true]}')
-    monkeypatch.setattr(make_env, 'find_gpu', lambda: None)
-    monkeypatch.setattr(make_env, 'reachable', lambda url: False)
-    monkeypatch.setattr(make_env, 'install_mmcv', lambda *args: ('cpu', ''))
+    monkeypatch.setattr(make_env, 'output_of', lambda *command: '')
+    monkeypatch.setattr(make_env, 'find_cuda', lambda: ('13', '9.0', ''))
+    monkeypatch.setattr(make_env, 'install_mmcv', lambda *args: None)
     monkeypatch.setattr(make_env, 'is_whole', lambda *args: True)
-    return start, done
+    return start, done, venv
 
 
-def test_an_interrupted_set_up_goes_on_and_a_whole_one_starts_at_once(steps):
-    start, done = steps
-    with pytest.raises(make_env.SetupError):
-        start(failing='Installing mmengine, mmdet and this package')
-    assert done[0] == 'Making the virtual environment'
-    assert 'Making the virtual environment' not in start()
+def test_an_interrupted_set_up_goes_on_and_a_whole_one_starts_at_once(steps, capsys):
+    start, done, venv = steps
+    with pytest.raises(SystemExit):
+        start(failing='Installing mmdet and this package')
+    (venv / 'kept').touch()
+    assert start()[-1] == 'Trying the environment'
+    assert (venv / 'kept').exists() and 'was interrupted' in capsys.readouterr().out
     assert start() == []
 
 
-@pytest.mark.parametrize('change', ['versions', 'damage'])
+@pytest.mark.parametrize('change', ['versions', 'damage', 'gpu'])
 def test_a_set_up_that_does_not_fit_is_made_anew(change, steps, monkeypatch):
-    start, _ = steps
+    start, done, venv = steps
     start()
+    (venv / 'old').touch()
     if change == 'versions':
         monkeypatch.setattr(make_env, 'TORCH', 'torch==2.13.1')
-    else:
+    elif change == 'damage':
         monkeypatch.setattr(make_env, 'is_whole', lambda *args: False)
-    assert start()[0] == 'Making the virtual environment'
+    else:
+        monkeypatch.setattr(make_env, 'find_cuda', lambda: ('13', '8.0', ''))
+    assert start()[-1] == 'Trying the environment'
+    assert not (venv / 'old').exists()
 
 
-def test_failed_step_says_which_and_where_the_log_is(tmp_path, capfd, monkeypatch):
+def test_failed_step_says_which_and_where_the_log_is(tmp_path, capsys, monkeypatch):
     monkeypatch.setattr(make_env, 'ROOT', tmp_path)
-    command = [sys.executable, '-c', 'print("the reason"); raise SystemExit(3)']
-    with pytest.raises(make_env.SetupError, match=r'"Trying things" failed \(log: .*trying-things\.log\)\. Do this\.'):
-        make_env.run('Trying things', *command, hint='Do this.')
-    assert 'the reason' in (tmp_path / 'build/logs/trying-things.log').read_text()
-    assert 'the reason' in capfd.readouterr().err
+    program = 'print("[3/77] c++ -c nms.cpp"); print("the reason"); raise SystemExit(3)'
+    with pytest.raises(SystemExit, match=r'(?s)the reason.*"Trying" failed \(log: .*setup\.log\)\. Do this\.'):
+        make_env.run('Trying', sys.executable, '-c', program, hint='Do this.')
+    assert 'the reason' in (tmp_path / 'build/setup.log').read_text()
+    shown = capsys.readouterr().out
+    assert '[3/77]\n' in shown and 'the reason' not in shown
 
 
-def test_a_long_step_counts_the_compiled_files(tmp_path, capsys, monkeypatch):
-    monkeypatch.setattr(make_env, 'ROOT', tmp_path)
-    monkeypatch.setattr(make_env, 'HEARTBEAT', 0.05)
-    make_env.run('Compiling', sys.executable, '-c', 'import time; print("[3/77] c++", flush=True); time.sleep(1)')
-    assert ', 3/77 files' in capsys.readouterr().out
+def test_an_interrupt_ends_what_the_step_started(tmp_path):
+    """Also in the background of a script, where SIGINT is ignored, and where only the set-up itself is told."""
+    program = f"""
+import os, signal, sys
+sys.path.insert(0, {str(ROOT / 'tools')!r})
+import make_env
+from pathlib import Path
+make_env.ROOT = Path({str(tmp_path)!r})
+make_env.make_env = lambda *args: make_env.run('Waiting', 'sh', '-c', 'sleep 600 & echo "[$!/1]"; wait')
+sys.argv[1:] = ['--venv', {str(tmp_path / 'venv')!r}]
+sys.exit(make_env.main())
+"""
+    started = ['sh', '-c', 'trap "" INT; exec "$@"', 'sh', sys.executable, '-c', program]
+    with subprocess.Popen(started, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
+        process.stdout.readline()
+        sleeping = int(re.search(r'\d+', process.stdout.readline())[0])
+        process.send_signal(signal.SIGINT)
+        assert 'the next run goes on from here' in process.communicate()[1]
+    assert process.returncode == 130
+    with pytest.raises(ProcessLookupError):
+        os.kill(sleeping, 0)
 
 
 @pytest.mark.parametrize(
-    ('arguments', 'says'), [(['--stack', 'nonsense'], 'STACK=nonsense is unknown'), (['--venv', '{}'], 'not a virtual')]
+    ('arguments', 'says'),
+    [(['--stack', 'nonsense'], "invalid choice: 'nonsense' (choose from"), (['--venv', '{}'], 'move it away')],
 )
 def test_make_env_refuses_in_one_sentence(tmp_path, arguments, says):
-    (tmp_path / 'precious.txt').write_text('mine')
-    arguments = [argument.format(tmp_path) for argument in arguments]
+    folder = tmp_path / 'other'
+    folder.mkdir()
+    (folder / 'precious.txt').write_text('mine')
+    arguments = [argument.format(folder) for argument in arguments]
     command = [sys.executable, ROOT / 'tools' / 'make_env.py', *arguments]
     done = subprocess.run(command, capture_output=True, text=True)
     assert done.returncode != 0
     assert says in done.stderr and 'Traceback' not in done.stderr
-    assert (tmp_path / 'precious.txt').read_text() == 'mine'
+    assert (folder / 'precious.txt').read_text() == 'mine'
+
+
+def test_a_missing_compiler_is_named(monkeypatch, tmp_path):
+    monkeypatch.setattr(make_env, 'ROOT', tmp_path)
+    monkeypatch.setattr(make_env, 'output_of', lambda *command: None)
+    monkeypatch.setattr(shutil, 'which', lambda name: None)
+    with pytest.raises(SystemExit, match=r'C\+\+ compiler .* missing: install .*`apt install g\+\+ python3-dev`'):
+        make_env.install_mmcv(tmp_path / 'bin/python', 'mmcv==2.1.0', '', '')
 
 
 def test_python_3_14_is_refused_in_one_sentence(monkeypatch, capsys):
