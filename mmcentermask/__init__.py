@@ -22,9 +22,9 @@ except ImportError as error:
 else:
     from . import datasets, engine, evaluation, models, registry, visualization  # noqa: F401 - registers the classes
     from .apis.fast_inference import prepare_for_inference
-    from .checkpoints import make_loading_safe
+    from .checkpoints import register_schemes
 
-    make_loading_safe()
+    register_schemes()
 
 
 def __getattr__(name: str):

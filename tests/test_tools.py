@@ -169,7 +169,7 @@ BAD_DATA = {
     'no backbone weights': (
         None,
         ['model.backbone.init_cfg.type=Pretrained', 'model.backbone.init_cfg.checkpoint=none.pth'],
-        ['no checkpoint none.pth', 'init_cfg', 'tools/convert_checkpoint.py FILE converted.pth'],
+        ['no checkpoint none.pth', 'init_cfg', 'timm://ese_vovnet39b.ra_in1k'],
     ),
 }
 
