@@ -10,11 +10,13 @@ import sys
 import types
 from pathlib import Path
 
+import mmengine
 import pytest
 import torch
 from mmdet.apis import DetInferencer, init_detector
 from mmdet.registry import MODELS
 from mmengine.config import Config
+from mmengine.registry import DefaultScope, Registry
 from mmengine.runner import CheckpointLoader
 from recipe import official_shapes, recipe
 from stand_in_server import stand_in_server
@@ -27,6 +29,7 @@ from mmcentermask.errors import CheckpointError, InputError, OutputError
 from mmcentermask.models.vovnet import VoVNet
 
 fetch_module = sys.modules['mmcentermask.checkpoints.fetch']  # the package has the function under that name
+OF_MMDET3D = Registry('model', parent=mmengine.registry.MODELS, scope='mmdet3d', locations=[])
 SMALL = 'centermask-lite_v19-slim-dw-ese_fpn_ms-4x_coco'
 
 
@@ -295,13 +298,27 @@ def test_a_local_file_is_converted_too(tmp_path, backbone):
         load(str(tmp_path / 'part.pth'))
 
 
-def test_on_the_way_parts_beside_a_vovnet_stay(tmp_path):
-    tensors = recipe({f'img_backbone.{n}': s for n, s in official_vovnet('V-19-slim-dw', 'authors')[1].items()})
+@pytest.mark.parametrize('prefix', [{}, dict(prefix='img_backbone.')])
+def test_the_image_backbone_of_a_3d_detector(tmp_path, prefix):
+    names, shapes = official_vovnet('V-19-slim-dw', 'authors')
+    tensors = recipe({f'img_backbone.{name}': shape for name, shape in shapes.items()})
     tensors['pts_bbox_head.query.weight'] = torch.ones(3)
     torch.save(dict(state_dict=tensors), tmp_path / 'petr.pth')
-    state = load(str(tmp_path / 'petr.pth'))['state_dict']
-    VoVNet('V-19-slim-dw').load_state_dict({n: v for n, v in state.items() if n not in tensors}, strict=True)
-    assert all(torch.equal(state[name], value) for name, value in tensors.items())
+    backbone = dict(type='mmdet.VoVNet', arch='V-19-slim-dw', out_indices=(2, 3), frozen_stages=1, with_cp=True)
+    backbone['init_cfg'] = dict(type='Pretrained', checkpoint=str(tmp_path / 'petr.pth'), **prefix)
+    with DefaultScope.overwrite_default_scope('mmdet3d'):
+        model = OF_MMDET3D.build(backbone)
+        model.init_weights()
+    state = model.state_dict()
+    assert all(torch.equal(state[ours], tensors[f'img_backbone.{theirs}']) for theirs, ours in names.items())
+    outs = model.train()(torch.randn(1, 3, 64, 64))
+    assert [tuple(out.shape[1:]) for out in outs] == [(384, 4, 4), (512, 2, 2)]
+    outs[0].sum().backward()
+    frozen = [name for name, value in model.named_parameters() if not value.requires_grad]
+    assert frozen and all(name.startswith(('stem.', 'stage2.')) or '.bn.' in name for name in frozen)
+    # a whole detector with a VoVNet class of its own finds its names as they were
+    loaded = load(str(tmp_path / 'petr.pth'))['state_dict']
+    assert all(torch.equal(loaded[name], value) for name, value in tensors.items())
 
 
 @pytest.fixture

@@ -88,11 +88,11 @@ def register_schemes() -> None:
 
 
 def _converted(checkpoint: Any, name: str, normalization: Normalization | None = None) -> Any:
-    """Convert what has another code base's names; of a VoVNet beside other parts, all the given names stay too."""
+    """Convert what has another code base's names; a VoVNet beside other parts is there with and without its prefix."""
     _refuse_older(checkpoint, name)
     try:
         tensors = unwrap(checkpoint, name).tensors
-        kind, _ = find_kind(tensors) or (None, '')
+        kind, prefix = find_kind(tensors) or (None, '')
     except CheckpointError:
         kind = None  # no checkpoint of a model, or more than one VoVNet: of something else
     if name.startswith('timm://') and (kind is None or not kind.of_timm):
@@ -112,9 +112,11 @@ def _converted(checkpoint: Any, name: str, normalization: Normalization | None =
     except CheckpointError as error:
         raise CheckpointError(f'the checkpoint {name} cannot be converted: {error}') from error
     say_once('\n'.join([f'{name} is {conversion.kind}, converted on the way.', *conversion.notes]))
-    # a whole model of another code base may be what is loaded: it finds its own names too
-    kept = tensors if OTHER_PART in conversion.left_out.values() else {}
-    return dict(meta=describe(conversion), state_dict=kept | conversion.state_dict)
+    state = conversion.state_dict
+    if OTHER_PART in conversion.left_out.values():
+        # what is loaded may be a backbone, a whole model with this VoVNet in the place of its own, or with its own
+        state = tensors | {prefix + ours: value for ours, value in state.items()} | state
+    return dict(meta=describe(conversion), state_dict=state)
 
 
 def _refuse_older(checkpoint: Any, name: str) -> None:
