@@ -18,7 +18,7 @@ NUMERIC = centermask centermask_head centermask_roi_head centermask_tta equality
 PYTEST = OMP_NUM_THREADS=$(THREADS) PYTHONPATH='$(abspath $(VENV))/metrics'"$${PYTHONPATH:+:$$PYTHONPATH}" $(BIN)/python -m pytest -q -n $(JOBS) --dist worksteal $(PYTEST_ARGS)
 
 .DEFAULT_GOAL := help
-.PHONY: help env timm metrics demo test test-slow test-kernels lint format clean
+.PHONY: help env timm metrics hub demo test test-slow test-kernels lint format clean
 
 help: ## this list
 	@sed -n 's/^\([a-z-]*\):[^#]*## \(.*\)/  make \1\t\2/p' Makefile | expand -t 21
@@ -41,10 +41,15 @@ metrics: env
 	@test -d '$(VENV)/metrics' || $(BIN)/python -m pip install -q --no-deps --target '$(VENV)/metrics' lvis==0.5.3 cityscapesScripts==2.3.0 pyquaternion==0.9.9 \
 		|| echo 'lvis or cityscapesScripts could not be installed: their tests are skipped.'
 
-test: env timm metrics ## the tests, without the slow ones
+# the Hugging Face hub's client, in a folder of its own: only the tests of weights by name need it
+hub: env
+	@test -d '$(VENV)/hub' || $(BIN)/python -m pip install -q --target '$(VENV)/hub' huggingface_hub==2.4.0 safetensors==0.8.0 \
+		|| echo 'huggingface_hub could not be installed: the tests of the hub are skipped.'
+
+test: env timm metrics hub ## the tests, without the slow ones
 	$(PYTEST) -m 'not slow'
 
-test-slow: env timm metrics ## the slow tests
+test-slow: env timm metrics hub ## the slow tests
 	$(PYTEST) -m slow
 
 # what compares float32 results, with other kernels of oneDNN and torch and with two threads, which round otherwise

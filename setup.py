@@ -26,6 +26,7 @@ EXTRAS = {
         'mmdet>=3.3.0,<3.4',
         'setuptools<81',  # mmengine 0.10.7 needs pkg_resources at run time
     ],
+    'hub': ['huggingface_hub>=0.25', 'safetensors>=0.4'],  # weights by timm:// and hf://
     'lvis': ['lvis>=0.5.3'],  # to train and evaluate on LVIS
     'cityscapes': ['cityscapesScripts>=2.2'],  # for Cityscapes' own metric
     'tests': ['pytest>=8', 'pytest-xdist>=3.5', 'hypothesis>=6'],
@@ -114,6 +115,7 @@ setup(
     # setuptools uses otherwise comes after the path, where it would find the redirects above and no package.
     package_dir={'': '.'},
     packages=find_packages(include=['mmcentermask', 'mmcentermask.*']),
+    package_data={'mmcentermask.checkpoints': ['weights.json']},
     include_package_data=False,
     install_requires=INSTALL_REQUIRES,
     extras_require={**EXTRAS, 'all': EXTRAS['onedl'] + EXTRAS['tests'] + EXTRAS['dev']},

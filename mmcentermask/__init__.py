@@ -22,10 +22,10 @@ except ImportError as error:
 else:
     from . import datasets, engine, evaluation, models, registry, visualization  # noqa: F401 - registers the classes
     from .apis.fast_inference import prepare_for_inference
-    from .checkpoints import make_loading_safe
+    from .checkpoints import register_schemes
     from .model_index import add_models_to_mmdet, list_models
 
-    make_loading_safe()
+    register_schemes()
     add_models_to_mmdet()
 
 

@@ -18,6 +18,7 @@ from vovnet_names import official_vovnet
 from conftest import CONFIGS, ROOT
 from mmcentermask.apis.checkpoint_check import read_checkpoint
 from mmcentermask.checkpoints import convert_checkpoint, convert_state_dict, load_safely, unwrap
+from mmcentermask.checkpoints.rename import TO_AUTHORS, VOVNET, rename
 from mmcentermask.errors import CheckpointError, MissingFileError, OutputError
 from mmcentermask.models.vovnet import VARIANTS, VoVNet
 
@@ -211,6 +212,73 @@ def test_every_row_of_the_table_is_told_from_the_others(arch, code_base):
     conversion = convert_state_dict(empty(shapes))
     assert conversion.arch == arch
     assert conversion.official == {ours: official for official, ours in names.items()}
+
+
+def beside_other_parts(prefix, counters, arch='V-19-dw'):
+    """A 3D detector's checkpoint: VoVNet, with the counters of its norms or without, and a neck and a head."""
+    shapes = official_vovnet(arch, 'authors')[1]
+    tensors = recipe({prefix + name: shape for name, shape in shapes.items()})
+    if counters:
+        norms = [name for name in tensors if name.endswith('running_mean')]
+        tensors |= {
+            name.replace('running_mean', 'num_batches_tracked'): torch.tensor(i) for i, name in enumerate(norms)
+        }
+    others = {'img_neck.lateral_convs.0.conv.weight': [4, 4, 1, 1], 'pts_bbox_head.query_embedding.0.weight': [4, 4]}
+    return tensors, recipe(others)
+
+
+@pytest.mark.parametrize('counters', [False, True])
+@pytest.mark.parametrize('prefix', ['img_backbone.', 'backbone.bottom_up.', 'module.img_backbone.', 'a.b.backbone.'])
+def test_a_vovnet_beside_other_parts_is_taken_alone_and_written_back(tmp_path, prefix, counters):
+    tensors, others = beside_other_parts(prefix, counters)
+    torch.save(dict(state_dict=tensors | others, meta=dict(epoch=24)), tmp_path / 'petr.pth')
+    conversion = convert_checkpoint(tmp_path / 'petr.pth', tmp_path / 'ours.pth')
+    assert conversion.arch == 'V-19-dw' and conversion.mapped == len(tensors)
+    assert 'left out: img_neck.' in conversion.report() and '(of another part of the model)' in conversion.report()
+    VoVNet('V-19-dw').load_state_dict(torch.load(tmp_path / 'ours.pth')['state_dict'], strict=True)
+    for source in ('ours', 'petr'):
+        convert_checkpoint(tmp_path / f'{source}.pth', tmp_path / 'back.pth', to=prefix.rstrip('.'))
+        back = torch.load(tmp_path / 'back.pth')['state_dict']
+        assert set(back) == set(tensors)
+        for name, value in tensors.items():
+            assert (
+                back[name].dtype == value.dtype and torch.equal(back[name], value) and back[name].shape == value.shape
+            )
+
+
+@pytest.mark.parametrize('arch', sorted(VARIANTS))
+def test_every_name_is_written_back(arch):
+    official = convert_state_dict(empty(official_vovnet(arch, 'authors')[1])).official
+    assert rename(official, TO_AUTHORS) == official
+    centermask2 = {n: s for n, s in SHAPES['centermask2']['centermask_V_39_eSE_dcn_FPN_ms_3x'].items() if '/' in n}
+    ours = rename((name.removeprefix('backbone.bottom_up.') for name in centermask2), VOVNET)
+    assert any('conv_offset' in name for name in ours)
+    assert rename(ours.values(), TO_AUTHORS) == {mine: theirs for theirs, mine in ours.items()}
+
+
+def test_the_vovnet_of_a_whole_model_is_written_for_another(tmp_path, run):
+    tensors = recipe(SHAPES['centermask2'][SMALL])
+    torch.save(tensors, tmp_path / 'official.pth')
+    convert_checkpoint(tmp_path / 'official.pth', tmp_path / 'ours.pth')
+    for source in ('official', 'ours'):
+        code, out, _ = run(tmp_path / f'{source}.pth', tmp_path / 'back.pth', '--to', 'img_backbone')
+        assert code == 0 and "names: those of VoVNet's authors, under img_backbone" in out
+        back = torch.load(tmp_path / 'back.pth')['state_dict']
+        start = 'backbone.bottom_up.'
+        assert set(back) == {name.replace(start, 'img_backbone.') for name in tensors if name.startswith(start)}
+        assert all(torch.equal(value, tensors[name.replace('img_backbone.', start)]) for name, value in back.items())
+    torch.save(recipe(SHAPES['centermask2']['centermask_lite_Mv2_FPN_ms_4x']), tmp_path / 'mv2.pth')
+    code, _, err = run(tmp_path / 'mv2.pth', tmp_path / 'no.pth', '--to', 'img_backbone')
+    assert code == 1 and 'its backbone is no VoVNet' in err and not (tmp_path / 'no.pth').exists()
+
+
+def test_our_vovnet_of_a_3d_detector_is_taken_too(tmp_path):
+    tensors, others = beside_other_parts('', False)
+    ours = convert_state_dict(tensors).state_dict
+    torch.save({f'img_backbone.{name}': value for name, value in ours.items()} | others, tmp_path / 'petr.pth')
+    conversion = convert_checkpoint(tmp_path / 'petr.pth')
+    assert all(torch.equal(conversion.state_dict[name], value) for name, value in ours.items())
+    assert conversion.kind == 'VoVNet of this package, V-19-dw'
 
 
 def test_not_a_known_model():

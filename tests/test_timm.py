@@ -8,7 +8,7 @@ import torch
 from recipe import recipe
 from tolerances import MAPS
 
-from mmcentermask.checkpoints import convert_state_dict
+from mmcentermask.checkpoints import Normalization, convert_state_dict
 from mmcentermask.models.vovnet import VoVNet
 
 
@@ -67,3 +67,50 @@ def test_features_equal(timm, name, arch):
             x = stage(x)
             assert (x - feature).abs().max() / x.abs().max() < MAPS
     assert 'bgr_to_rgb=True' in conversion.report()
+
+
+IMAGENET, HALF = ((0.485, 0.456, 0.406), (0.229, 0.224, 0.225)), ((0.5, 0.5, 0.5), (0.5, 0.5, 0.5))
+OURS = torch.tensor([103.53, 116.28, 123.675])  # the mean of our configs, BGR
+EQUAL = 1e-4
+
+
+@pytest.mark.parametrize(
+    'name, arch, normalization, padding',
+    [
+        ('ese_vovnet19b_dw', 'V-19-dw', IMAGENET, 'as timm'),
+        ('ese_vovnet39b', 'V-39', IMAGENET, 'as timm'),
+        ('ese_vovnet39b', 'V-39', HALF, 'as timm'),
+        ('ese_vovnet39b', 'V-39', HALF, 'as ours'),
+    ],
+)
+def test_features_on_its_own_images_and_on_ours(timm, name, arch, normalization, padding):
+    """timm's model on RGB in its normalization, ours on BGR in 0..255 less the mean of our configs."""
+    theirs = timm.create_model(name, pretrained=False).eval()
+    shapes = {key: tuple(value.shape) for key, value in theirs.state_dict().items()}
+    theirs.load_state_dict(recipe(shapes), strict=False)
+    conversion = convert_state_dict(theirs.state_dict(), Normalization(*normalization))
+    ours = VoVNet(arch).eval()
+    ours.load_state_dict(conversion.state_dict, strict=True)
+    image = torch.randint(0, 256, (2, 3, 96, 130), generator=torch.Generator().manual_seed(0)).float()  # BGR
+    mean, std = (torch.tensor(values)[:, None, None] for values in normalization)
+    own_zero = (OURS.flip(0)[:, None, None] / 255 - mean) / std  # what the padding of our stem stands for, in theirs
+    x = (image.flip(1) / 255 - mean) / std
+    exact = normalization is IMAGENET or padding == 'as ours'
+    with torch.no_grad():
+        if padding == 'as ours':
+            theirs.stem[0].conv.padding = (0, 0)
+            padded = own_zero.expand(2, 3, 98, 132).clone()
+            padded[..., 1:-1, 1:-1] = x
+            x = padded
+        features = ours(image - OURS[:, None, None])
+        # the first layer alone: what differs where only the border does
+        first, own_first = theirs.stem[0](x), ours.stem[0](image - OURS[:, None, None])
+        assert (first - own_first)[..., 1:-1, 1:-1].abs().max() / first.abs().max() < EQUAL
+        x = theirs.stem(x)
+        differences = []
+        for stage, feature in zip(theirs.stages, features, strict=True):
+            x = stage(x)
+            differences.append(float((x - feature).abs().max() / x.abs().max()))
+    assert (max(differences) < EQUAL) == exact
+    assert ('the border' in conversion.report()) == (normalization is HALF)
+    assert 'bgr_to_rgb' not in conversion.report() and 'folded into the stem' in conversion.report()

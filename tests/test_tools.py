@@ -169,7 +169,7 @@ BAD_DATA = {
     'no backbone weights': (
         None,
         ['model.backbone.init_cfg.type=Pretrained', 'model.backbone.init_cfg.checkpoint=none.pth'],
-        ['no checkpoint none.pth', 'init_cfg', 'tools/convert_checkpoint.py FILE converted.pth'],
+        ['no checkpoint none.pth', 'init_cfg', 'timm://ese_vovnet39b.ra_in1k'],
     ),
 }
 
@@ -428,6 +428,7 @@ def test_weights_that_need_torchvision_or_the_network(bench, capsys, monkeypatch
     assert not (bench / 'run').exists()
     options[1] = 'model.backbone.init_cfg.checkpoint=http://127.0.0.1:9/weights.pth'  # nothing listens there
     assert 'cannot be fetched (' in refused(capsys, *args, *options)
+    assert not (bench / 'run').exists()
 
 
 def test_the_start_says_what_runs_in_a_few_lines(bench, capfd):

@@ -2,7 +2,11 @@
 """Convert a published checkpoint into one that a config of this package loads.
 
 ``python tools/convert_checkpoint.py SRC DST`` recognizes by the parameters' names what SRC is: CenterMask2
-(detectron2), CenterMaskV1 (maskrcnn-benchmark), an ImageNet VoVNet of its authors, or timm's ese_vovnet.
+(detectron2), CenterMaskV1 (maskrcnn-benchmark), timm's ese_vovnet, or a VoVNet of its authors, which may be the
+backbone of another model. SRC is a file or a name: timm://MODEL.TAG, hf://OWNER/REPO/FILE[@REVISION], https://...[#sha256=HEX],
+or mmcentermask://NAME for one that --list names.
+
+``--to img_backbone`` goes the other way: it writes a VoVNet, ours too, as PETR, StreamPETR and the like name it.
 """
 
 import argparse
@@ -12,10 +16,18 @@ import sys
 def parse_args() -> argparse.Namespace:
     """Read the command line."""
     parser = argparse.ArgumentParser(description=__doc__.split('\n')[0])
-    parser.add_argument('src', metavar='SRC', help='the published checkpoint')
+    parser.add_argument('src', metavar='SRC', nargs='?', help='the published checkpoint: a file or a name')
     parser.add_argument('dst', metavar='DST', nargs='?', help='where to write the converted one')
     parser.add_argument('--dry-run', action='store_true', help='only print what SRC is and how it would convert')
+    parser.add_argument(
+        '--to', metavar='PREFIX', help="write VoVNet alone with its authors' names under PREFIX, such as img_backbone"
+    )
+    parser.add_argument('--list', action='store_true', help='only print the weights that are known by name')
     args = parser.parse_args()
+    if args.list:
+        return args
+    if args.src is None:
+        parser.error('SRC is missing: name the checkpoint, or give --list.')
     if args.dst is None and not args.dry_run:
         parser.error('DST is missing: name the file to write, or give --dry-run.')
     return args
@@ -25,11 +37,15 @@ def main() -> int:
     """Convert; return the exit code."""
     args = parse_args()
     # after the command line, since these take seconds to import
-    from mmcentermask.checkpoints import convert_checkpoint
+    from mmcentermask.checkpoints import convert_checkpoint, known_weights
     from mmcentermask.errors import InputError
 
+    if args.list:
+        for name, entry in known_weights().items():
+            print(f'mmcentermask://{name}  {entry["what"]}  [{entry["licence"]}]')
+        return 0
     try:
-        conversion = convert_checkpoint(args.src, None if args.dry_run else args.dst)
+        conversion = convert_checkpoint(args.src, None if args.dry_run else args.dst, args.to)
     except InputError as error:
         print(f'error: {error}', file=sys.stderr)
         return 1

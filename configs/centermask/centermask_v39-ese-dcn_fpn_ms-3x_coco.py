@@ -6,4 +6,9 @@ _base_ = [
     '../_base_/default_runtime.py',
 ]
 
-model = dict(backbone=dict(dcn=dict(type='DCNv2', deform_groups=1)))
+model = dict(
+    backbone=dict(
+        dcn=dict(type='DCNv2', deform_groups=1),
+        init_cfg=dict(type='Pretrained', checkpoint='timm://ese_vovnet39b.ra_in1k'),
+    )
+)

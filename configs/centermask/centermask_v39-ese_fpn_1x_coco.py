@@ -5,3 +5,5 @@ _base_ = [
     '../_base_/schedules/sgd_1x.py',
     '../_base_/default_runtime.py',
 ]
+
+model = dict(backbone=dict(init_cfg=dict(type='Pretrained', checkpoint='timm://ese_vovnet39b.ra_in1k')))

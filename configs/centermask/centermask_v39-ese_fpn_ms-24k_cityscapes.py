@@ -8,5 +8,5 @@ _base_ = [
     '../_base_/default_runtime.py',
 ]
 
-model = dict(num_classes=8)
+model = dict(num_classes=8, backbone=dict(init_cfg=dict(type='Pretrained', checkpoint='timm://ese_vovnet39b.ra_in1k')))
 default_hooks = dict(checkpoint=dict(interval=2000))

@@ -8,4 +8,8 @@ _base_ = [
 ]
 
 # scores are low with this many classes, and LVIS counts 300 detections an image
-model = dict(num_classes=1203, test_cfg=dict(score_thr=0.0001, max_per_img=300))
+model = dict(
+    num_classes=1203,
+    backbone=dict(init_cfg=dict(type='Pretrained', checkpoint='timm://ese_vovnet39b.ra_in1k')),
+    test_cfg=dict(score_thr=0.0001, max_per_img=300),
+)

@@ -8,4 +8,8 @@ _base_ = [
 ]
 
 # 350 classes have masks; the challenge of 2019 takes 300 of them: --cfg-options model.num_classes=300
-model = dict(num_classes=350, bbox_head=dict(type='CrowdCenterMaskHead'))
+model = dict(
+    num_classes=350,
+    backbone=dict(init_cfg=dict(type='Pretrained', checkpoint='timm://ese_vovnet39b.ra_in1k')),
+    bbox_head=dict(type='CrowdCenterMaskHead'),
+)

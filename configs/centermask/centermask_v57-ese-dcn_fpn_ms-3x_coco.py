@@ -6,4 +6,10 @@ _base_ = [
     '../_base_/default_runtime.py',
 ]
 
-model = dict(backbone=dict(arch='V-57', dcn=dict(type='DCNv2', deform_groups=1)))
+model = dict(
+    backbone=dict(
+        arch='V-57',
+        dcn=dict(type='DCNv2', deform_groups=1),
+        init_cfg=dict(type='Pretrained', checkpoint='timm://ese_vovnet57b.ra4_e3600_r256_in1k'),
+    )
+)

@@ -6,4 +6,6 @@ _base_ = [
     '../_base_/default_runtime.py',
 ]
 
-model = dict(backbone=dict(arch='V-57'))
+model = dict(
+    backbone=dict(arch='V-57', init_cfg=dict(type='Pretrained', checkpoint='timm://ese_vovnet57b.ra4_e3600_r256_in1k'))
+)

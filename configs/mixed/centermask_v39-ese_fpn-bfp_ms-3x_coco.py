@@ -8,6 +8,7 @@ _base_ = [
 ]
 
 model = dict(
+    backbone=dict(init_cfg=dict(type='Pretrained', checkpoint='timm://ese_vovnet39b.ra_in1k')),
     neck=[
         dict(
             type='FPN',
@@ -18,5 +19,5 @@ model = dict(
             relu_before_extra_convs=True,
         ),
         dict(type='BFP', in_channels=256, num_levels=5, refine_level=2, refine_type='non_local'),
-    ]
+    ],
 )

@@ -7,4 +7,6 @@ _base_ = [
     '../_base_/default_runtime.py',
 ]
 
-model = dict(neck=dict(type='PAFPN'))
+model = dict(
+    backbone=dict(init_cfg=dict(type='Pretrained', checkpoint='timm://ese_vovnet39b.ra_in1k')), neck=dict(type='PAFPN')
+)

@@ -6,6 +6,12 @@ custom_imports = dict(imports=['mmcentermask'], allow_failed_imports=False)
 
 model = dict(
     data_preprocessor=dict(std=[1.0, 1.0, 1.0]),
-    backbone=dict(_delete_=True, type='VoVNet', arch='V-39', out_indices=(1, 2, 3)),
+    backbone=dict(
+        _delete_=True,
+        type='VoVNet',
+        arch='V-39',
+        out_indices=(1, 2, 3),
+        init_cfg=dict(type='Pretrained', checkpoint='timm://ese_vovnet39b.ra_in1k'),
+    ),
     neck=dict(in_channels=[512, 768, 1024]),
 )

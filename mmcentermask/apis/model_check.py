@@ -17,8 +17,8 @@ from .checkpoint_check import check_same_model, check_start, read_checkpoint
 __all__ = ['build_model', 'check_model_for_testing', 'check_model_for_training']
 
 _WEIGHTS_HINT = (
-    'init_cfg of the config names it; get ImageNet weights of VoVNet, by its authors or of timm, and run '
-    '`python tools/convert_checkpoint.py FILE converted.pth`, or train from scratch as '
+    'init_cfg of the config names it; give ImageNet weights of VoVNet, as timm://ese_vovnet39b.ra_in1k or another that '
+    '`python tools/convert_checkpoint.py --list` names, or train from scratch as '
     'configs/centermask/*_scratch_coco.py do'
 )
 
@@ -71,7 +71,7 @@ def check_model_for_training(cfg: Config) -> None:
             check_same_model(model, checkpoint, cfg.load_from)
         else:
             check_start(model, checkpoint, cfg.load_from)
-    elif init_cfg is not None and '://' not in init_cfg['checkpoint']:
+    elif init_cfg is not None:
         part = model if _pretrained(cfg.model.get('init_cfg')) else backbone
         checkpoint = read_checkpoint(init_cfg['checkpoint'], _WEIGHTS_HINT)
         check_start(part, checkpoint, init_cfg['checkpoint'], init_cfg.get('prefix', ''))

@@ -249,7 +249,8 @@ def write_starting_config(
     images = len(train.content['images'])
     max_iters = min(90000, max(2000, round(48 * images / batch_size, -2)))
     root, splits = _paths(train, val)
-    frozen = not cfg.model.backbone.get('norm_cfg', {}).get('requires_grad', True)
+    backbone = cfg.model.backbone
+    frozen = not backbone.get('norm_cfg', {}).get('requires_grad', True) and not backbone.get('init_cfg')
     weights = 'a converted checkpoint of the same model trains faster: its class predictors are made anew'
     if frozen:
         weights = 'needed: this model trains from a converted checkpoint, tools/convert_checkpoint.py'

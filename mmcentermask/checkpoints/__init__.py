@@ -1,6 +1,18 @@
-"""Published checkpoints: load -> detect -> rename -> verify, without ever running code from a file."""
+"""Published checkpoints: fetch -> load -> detect -> rename -> verify, without ever running code from a file."""
 
 from .convert import Conversion, convert_checkpoint, convert_state_dict
-from .load import load_safely, make_loading_safe, unwrap
+from .fetch import Normalization, fetch, known_weights
+from .load import load_safely, unwrap
+from .schemes import register_schemes
 
-__all__ = ['Conversion', 'convert_checkpoint', 'convert_state_dict', 'load_safely', 'make_loading_safe', 'unwrap']
+__all__ = [
+    'Conversion',
+    'Normalization',
+    'convert_checkpoint',
+    'convert_state_dict',
+    'fetch',
+    'known_weights',
+    'load_safely',
+    'register_schemes',
+    'unwrap',
+]

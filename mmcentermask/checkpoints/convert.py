@@ -19,13 +19,18 @@ from ..errors import CheckpointError, OutputError
 from ..models.vovnet import VARIANTS
 from ..version import __version__
 from .detect import LAST_LAYERS, Kind, Target, find_target, require_kind
+from .fetch import Normalization, fetch
+from .fold import fold_missing_eps, fold_normalization
 from .load import FORMAT_VERSION, load_safely, unwrap
-from .rename import TIMM, TIMM_DEPTHWISE, rename
+from .rename import TO_AUTHORS, rename
 
-__all__ = ['Conversion', 'convert_checkpoint', 'convert_state_dict']
+__all__ = ['OTHER_PART', 'Conversion', 'convert_checkpoint', 'convert_state_dict', 'describe']
+
+OTHER_PART = 'of another part of the model'
+"""Why a parameter beside a VoVNet was left out."""
 
 _NAMED = 3  # parameters to name in a message
-_EPS = 1e-5  # of our batch norms
+_COUNTER = 'num_batches_tracked'
 _CONSTANTS = re.compile(r'pixel_(mean|std)$|anchor_generator\.')
 _CLASSIFIER = re.compile(r'(.*\.)?(classifier|fc|head|linear|logits)\b.*\.(weight|bias)')
 
@@ -43,6 +48,7 @@ class Conversion(NamedTuple):
     arch: str | None  # of a backbone: its row in VoVNet's table
     num_classes: int | None
     notes: list[str]
+    written_as: str | None = None  # prefix before its authors' names, which it was written with; None for our names
 
     def report(self) -> str:
         """Return what a user wants to know, a fact a line."""
@@ -51,7 +57,9 @@ class Conversion(NamedTuple):
         for why in dict.fromkeys(self.left_out.values()):
             names = [name for name, reason in self.left_out.items() if reason == why]
             lines.append(f'left out: {_listed(names)} ({why})')
-        if self.config:
+        if self.written_as is not None:
+            lines.append(f"names: those of VoVNet's authors, under {self.written_as or 'no prefix'}")
+        elif self.config:
             lines.append(f'fits: configs/centermask/{self.config}.py')
         else:
             lines.append(
@@ -65,11 +73,17 @@ def _listed(names: list[str]) -> str:
     return ', '.join(names[:_NAMED]) + ', ...' * (len(names) > _NAMED)
 
 
-def convert_state_dict(tensors: dict[str, Tensor]) -> Conversion:
+def convert_state_dict(
+    tensors: dict[str, Tensor], normalization: Normalization | None = None, own: bool = False
+) -> Conversion:
     """Recognize parameters by their names and give them the names of our models.
 
     Args:
-        tensors (dict): Official name -> parameter, without ``module.`` before the names.
+        tensors (dict): Official name -> parameter, without ``module.`` before the names. A VoVNet may have any prefix,
+            and parameters of other parts of a model beside it, which are left out.
+        normalization (Normalization, optional): Of the images that timm's weights were trained on, to be folded into
+            them; weights of others have none. Defaults to None, which leaves them to the config.
+        own (bool): Take a VoVNet with our names too. Defaults to False.
 
     Returns:
         Conversion: The state dict has every name of the model that the fitting config builds, and no other.
@@ -80,7 +94,7 @@ def convert_state_dict(tensors: dict[str, Tensor]) -> Conversion:
     >>> convert_state_dict(torch.load('vovnet39_ese_detectron2.pth')).arch  # doctest: +SKIP
     'V-39'
     """
-    kind, prefix = require_kind(tensors)
+    kind, prefix = require_kind(tensors, own)
     names = [name for name in tensors if name.startswith(prefix)]
     official, problems = {}, {'missing': [], 'misshapen': [], 'unknown': []}
     for name, ours in rename((name.removeprefix(prefix) for name in names), kind.table).items():
@@ -105,7 +119,7 @@ def convert_state_dict(tensors: dict[str, Tensor]) -> Conversion:
             continue
         # a copy without the background's row, since a slice would bring the whole storage into the file
         state[ours] = value[1:].clone() if drop else value.reshape(shape)
-    left_out = _left_over(set(tensors) - set(official.values()), tensors, target, problems)
+    left_out = _left_over(set(tensors) - set(official.values()), tensors, target, problems, prefix)
     if any(problems.values()):
         told = '; '.join(f'{len(names)} {what}: {_listed(names)}' for what, names in problems.items() if names)
         raise CheckpointError(
@@ -113,7 +127,13 @@ def convert_state_dict(tensors: dict[str, Tensor]) -> Conversion:
             f'{told}. Give the complete checkpoint of a published model.'
         )
     if kind.family == 'centermask-v1':
-        _fold_missing_eps(state)
+        fold_missing_eps(state)
+    notes = _notes(kind, target, added, normalization)
+    if kind.of_timm and normalization is not None and fold_normalization(state, normalization):
+        notes.append(
+            'Its images had another mean than our configs subtract: features are the same but for what the border of '
+            'an image adds, where padding then stands for our mean.'
+        )
     return Conversion(
         kind=kind.name if target.config else f'{kind.name}, {target.arch}',
         state_dict=state,
@@ -124,32 +144,35 @@ def convert_state_dict(tensors: dict[str, Tensor]) -> Conversion:
         config=target.config,
         arch=target.arch,
         num_classes=target.num_classes,
-        notes=_notes(kind, target, added),
+        notes=notes,
     )
 
 
 def _constant(kind: Kind, target: Target, name: str) -> tuple[Tensor | None, str]:
     """Return the value of a parameter that a checkpoint need not have, or None, and why it need not."""
-    if name.endswith('num_batches_tracked'):
+    if name.endswith(_COUNTER):
         return torch.zeros((), dtype=torch.long), 'counters of frozen norms, 0'
     module = re.fullmatch(r'stage(\d)\.(\d+)\.attention\.fc\.(weight|bias)', name)
-    timm = module and kind.table in (TIMM, TIMM_DEPTHWISE)
-    if timm and int(module[2]) + 1 < VARIANTS[target.arch].num_modules[int(module[1]) - 2]:
+    if module and kind.of_timm and int(module[2]) + 1 < VARIANTS[target.arch].num_modules[int(module[1]) - 2]:
         # timm has eSE in a stage's last module only; hardsigmoid(0 * x + 3) is exactly 1
         value = 0.0 if module[3] == 'weight' else 3.0
         return torch.full(target.shapes[name], value), 'parameters of eSE that change nothing'
     return None, ''
 
 
-def _left_over(names: set[str], tensors: dict[str, Tensor], target: Target, problems: dict[str, list[str]]) -> dict:
+def _left_over(
+    names: set[str], tensors: dict[str, Tensor], target: Target, problems: dict[str, list[str]], prefix: str
+) -> dict[str, str]:
     """Sort what the model has no place for into what may be left out, with the reason, and the unknown."""
     left_out = {}
     for name in tensors:
         if name not in names or name in problems['unknown']:
             continue
-        if _CONSTANTS.search(name):
+        if target.arch and not name.startswith(prefix):
+            left_out[name] = OTHER_PART
+        elif _CONSTANTS.search(name):
             left_out[name] = 'a constant that the config holds'
-        elif name.endswith('num_batches_tracked'):
+        elif name.endswith(_COUNTER):
             left_out[name] = 'a counter that nothing reads'
         elif target.arch and _CLASSIFIER.fullmatch(name):
             left_out[name] = 'the classifier'
@@ -158,41 +181,28 @@ def _left_over(names: set[str], tensors: dict[str, Tensor], target: Target, prob
     return left_out
 
 
-def _fold_missing_eps(state: dict[str, Tensor]) -> None:
-    """Let batch norms with an eps answer as CenterMaskV1's, which have none: scale = weight / sqrt(variance).
-
-    Each weight is multiplied by sqrt((variance + eps) / variance). Only the backbone has batch norms.
-
-    Args:
-        state (dict): Our name -> parameter, changed in place.
-
-    Raises:
-        CheckpointError: If a variance is not positive, where the original's own answer is not finite.
-    """
-    for norm in [name.removesuffix('.running_var') for name in state if name.endswith('.running_var')]:
-        weight, variance = state[f'{norm}.weight'], state[f'{norm}.running_var'].double()
-        folded = (weight.double() * ((variance + _EPS) / variance).sqrt()).to(weight.dtype)
-        if not folded.is_meta and not folded.isfinite().all():
-            raise CheckpointError(
-                f'the batch norm {norm} has variances that are not positive, which the original divides by: '
-                'give the checkpoint of a model that works there.'
-            )
-        state[f'{norm}.weight'] = folded
-
-
-def _notes(kind: Kind, target: Target, added: dict[str, str]) -> list[str]:
+def _notes(kind: Kind, target: Target, added: dict[str, str], normalization: Normalization | None) -> list[str]:
     notes = []
     if target.num_classes not in (None, len(CocoDataset.METAINFO['classes'])):
         notes.append(
             f'It has {target.num_classes} classes: set model.num_classes={target.num_classes}, and give '
             'your dataset in the config; which class is which, the checkpoint does not say.'
         )
-    if kind.table in (TIMM, TIMM_DEPTHWISE):
-        notes.append(
-            "timm's weights were trained on RGB images: set model.data_preprocessor.bgr_to_rgb=True "
-            'model.data_preprocessor.mean=[123.675,116.28,103.53] model.data_preprocessor.std=[58.395,57.12,57.375] '
-            '(where its model card gives mean and std 0.5: mean and std [127.5,127.5,127.5]).'
-        )
+    if kind.of_timm:
+        if normalization is None:
+            notes.append(
+                "timm's weights were trained on RGB images, and no config.json beside the file says how they were "
+                'normalized: set model.data_preprocessor.bgr_to_rgb=True '
+                'model.data_preprocessor.mean=[123.675,116.28,103.53] '
+                'model.data_preprocessor.std=[58.395,57.12,57.375] '
+                '(where its model card gives mean and std 0.5: mean and std [127.5,127.5,127.5]).'
+            )
+        else:
+            mean, std = normalization
+            notes.append(
+                f'RGB, mean {mean} and std {std} of its images are folded into the stem: it takes images as our '
+                'configs give them (BGR, 0..255, std 1).'
+            )
         if modules := sum(name.endswith('attention.fc.weight') for name in added):
             notes.append(
                 f'timm has eSE only in the last module of a stage; in the other {modules} modules it is set to '
@@ -201,49 +211,72 @@ def _notes(kind: Kind, target: Target, added: dict[str, str]) -> list[str]:
     return notes
 
 
-def convert_checkpoint(src: str | Path, dst: str | Path | None = None) -> Conversion:
-    """Convert a checkpoint file.
+def convert_checkpoint(src: str | Path, dst: str | Path | None = None, to: str | None = None) -> Conversion:
+    """Convert a checkpoint.
 
     Args:
-        src (str or Path): A published checkpoint.
+        src (str or Path): A published checkpoint: a file, or a name as ``fetch`` takes it.
         dst (str or Path, optional): Where to write the converted one, which our config loads with nothing
             missing and nothing unexpected. Nothing is written if anything is wrong. Defaults to None, which
             writes nothing.
+        to (str, optional): Write the VoVNet of ``src``, which may have our names too, with its authors' names under
+            this prefix, as 3D detectors take it: ``'img_backbone'``. Defaults to None, for our names.
 
     Returns:
         Conversion: What was done.
 
     Raises:
         MissingFileError: If there is no ``src``.
-        CheckpointError: If ``src`` cannot be read, wants to run code, or does not fit.
+        CheckpointError: If ``src`` cannot be fetched or read, wants to run code, or does not fit.
         OutputError: If ``dst`` cannot be written.
 
     >>> print(convert_checkpoint('centermask2-V-39-eSE-FPN-ms-3x.pth', 'converted.pth').report())  # doctest: +SKIP
     """
-    src = Path(os.path.expanduser(src))
+    path, normalization = fetch(str(src))
     if dst is not None:
-        _check_target(src, Path(dst))
-    source = unwrap(load_safely(src), str(src))
+        _check_target(path, Path(dst))
+    checkpoint = load_safely(path)
+    source = unwrap(checkpoint, str(src))
     try:
-        conversion = convert_state_dict(source.tensors)
+        conversion = convert_state_dict(source.tensors, normalization, own=to is not None)
+        state = conversion.state_dict if to is None else _with_authors_names(conversion, checkpoint, to)
     except CheckpointError as error:
         raise CheckpointError(f'{src} was not converted: {error}') from error
     conversion.left_out.update(source.left_out)
     if dst is not None:
-        _write(dict(meta=_meta(conversion, src), state_dict=conversion.state_dict), Path(dst))
-    return conversion
+        with open(path, 'rb') as file:
+            digest = (
+                hashlib.file_digest(file, 'sha256') if hasattr(hashlib, 'file_digest') else hashlib.sha256(file.read())
+            )
+        of_source = dict(source_file=path.name, source_sha256=digest.hexdigest())
+        _write(dict(meta=of_source | describe(conversion), state_dict=state), Path(dst))
+    return conversion._replace(written_as=to)
 
 
-def _meta(conversion: Conversion, src: Path) -> dict[str, Any]:
-    with open(src, 'rb') as file:
-        digest = hashlib.file_digest(file, 'sha256') if hasattr(hashlib, 'file_digest') else hashlib.sha256(file.read())
+def _with_authors_names(conversion: Conversion, checkpoint: Any, prefix: str) -> dict[str, Tensor]:
+    """Return the VoVNet with its authors' names; counters that a conversion added, now or before, are left away."""
+    start = 'backbone.' if conversion.config else ''
+    state = {name.removeprefix(start): value for name, value in conversion.state_dict.items() if name.startswith(start)}
+    if 'stem.0.conv.weight' not in state and 'stem.0.depthwise_conv.conv.weight' not in state:
+        raise CheckpointError('its backbone is no VoVNet, which is all that can be written for another model.')
+    meta = checkpoint.get('meta') if isinstance(checkpoint, dict) else None
+    bare = isinstance(meta, dict) and meta.get('added_counters')
+    prefix = f'{prefix.rstrip(".")}.'.lstrip('.')
+    return {
+        prefix + theirs: state[ours]
+        for ours, theirs in rename(state, TO_AUTHORS).items()
+        if not (ours.endswith(_COUNTER) and (bare or start + ours in conversion.added))
+    }
+
+
+def describe(conversion: Conversion) -> dict[str, Any]:
+    """Return what the ``meta`` of a converted checkpoint says."""
     meta = dict(
-        source_file=src.name,
-        source_sha256=digest.hexdigest(),
         source_kind=conversion.kind,
         format_version=FORMAT_VERSION,
         mmcentermask_version=__version__,
         mmengine_version=mmengine.__version__,
+        added_counters=any(name.endswith(_COUNTER) for name in conversion.added),
     )
     if conversion.config:
         meta['config'] = conversion.config

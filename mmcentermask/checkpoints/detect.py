@@ -34,8 +34,14 @@ class Kind(NamedTuple):
     family: str | None = None  # as our configs' names begin; None for a backbone
     refusal: str = ''  # why it is not converted, and what to do
 
+    @property
+    def of_timm(self) -> bool:
+        """Whether timm's normalization of images belongs to it."""
+        return self.table in (TIMM, TIMM_DEPTHWISE)
 
-_TIMM_SIGN = r'stages\.0\.blocks\.0\.conv_mid\.0\.conv'
+
+_PREFIX = r'((?:.*\.)?)'
+_TIMM_SIGN = _PREFIX + r'stages\.0\.blocks\.0\.conv_mid\.0\.conv'
 _KINDS = (
     Kind(
         'a panoptic CenterMask2',
@@ -47,8 +53,9 @@ _KINDS = (
     Kind('CenterMaskV1 (maskrcnn-benchmark)', r'rpn\.head\.(?:cls|bbox)_tower\.', CENTERMASK_V1, 'centermask-v1'),
     Kind("timm's VoVNet", _TIMM_SIGN + r'_dw\.', TIMM_DEPTHWISE),
     Kind("timm's VoVNet", _TIMM_SIGN + r'\.', TIMM),
-    Kind('VoVNet by its authors', r'((?:.*\.)?)(?:stem\.stem_[123]/|stage[2-5]\.OSA[2-5]_\d+\.)', VOVNET),
+    Kind('VoVNet by its authors', _PREFIX + r'(?:stem\.stem_[123]/|stage[2-5]\.OSA[2-5]_\d+\.)', VOVNET),
 )
+_OWN = Kind('VoVNet of this package', _PREFIX + r'stage[2-5]\.\d+\.layers\.\d+\.')
 _OURS = re.compile(r'(backbone\.)?(stage[2-5]\.\d+\.layers|bbox_head|neck)\.')
 
 
@@ -64,8 +71,11 @@ def find_kind(names: Iterable[str]) -> tuple[Kind, str] | None:
     Raises:
         CheckpointError: If it holds more than one backbone.
     """
-    names = list(names)
-    for kind in _KINDS:
+    return _find(_KINDS, list(names))
+
+
+def _find(kinds: Iterable[Kind], names: list[str]) -> tuple[Kind, str] | None:
+    for kind in kinds:
         matches = [match for match in (re.match(kind.sign, name) for name in names) if match]
         if matches:
             prefixes = sorted({match[1] for match in matches}) if matches[0].re.groups else ['']
@@ -75,14 +85,21 @@ def find_kind(names: Iterable[str]) -> tuple[Kind, str] | None:
     return None
 
 
-def require_kind(names: Iterable[str]) -> tuple[Kind, str]:
+def require_kind(names: Iterable[str], own: bool = False) -> tuple[Kind, str]:
     """Recognize a checkpoint that can be converted, as ``find_kind``.
+
+    Args:
+        names (Iterable[str]): Names of its parameters, without ``module.``.
+        own (bool): Take a VoVNet with this package's names too, wherever it is; else only from under a prefix that our
+            models do not have. Defaults to False.
 
     Raises:
         CheckpointError: If it is of no kind that the converter knows, or of one that it refuses.
     """
     names = list(names)
     found = find_kind(names)
+    if found is None and (mine := _find([_OWN], names)) and (own or mine[1] not in ('', 'backbone.')):
+        return mine
     if found is None and any(map(_OURS.match, names)):
         raise CheckpointError(
             "its parameters have this package's names already: use it as it is, in load_from or init_cfg."

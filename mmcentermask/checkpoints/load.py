@@ -1,34 +1,23 @@
-"""Reads checkpoint files without ever running code from them, and makes mmengine do the same.
+"""Reads checkpoint files without ever running code from them."""
 
-The maintained mmengine reads a file that torch's safe mode refuses once more without it, and on both lines downloads
-are read without it. So each loader of mmengine runs with torch's own switch TORCH_FORCE_WEIGHTS_ONLY_LOAD, which wins
-over ``weights_only=False``. It is an environment variable that every torch.load reads: left on by an import, it would
-break whatever else in the process, or in a program that it starts, reads a pickle that it trusts. So it is on only
-while a loader of mmengine runs, in one thread at a time.
-"""
-
-import functools
 import io
 import os
 import pickle
 import re
-import threading
 from collections import OrderedDict
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
 import torch
-from mmengine.runner import checkpoint as mmengine_checkpoint
-from mmengine.runner.checkpoint import CheckpointLoader
 from torch import Tensor
 
 from ..errors import CheckpointError, InputError, MissingFileError
 from .allow_list import ALLOWED, NUMPY
 
-__all__ = ['FORMAT_VERSION', 'Source', 'load_safely', 'make_loading_safe', 'unwrap']
+__all__ = ['FORMAT_VERSION', 'Source', 'load_safely', 'refusing_code', 'unwrap']
 
 FORMAT_VERSION = 1
 """Of converted files; those without one are older. 1: CenterMaskV1's batch norms hold the eps that they lack."""
@@ -65,7 +54,7 @@ def load_safely(path: str | Path, map_location: Any = 'cpu') -> Any:
         return _load_safetensors(path)
     torch.serialization.add_safe_globals(list(ALLOWED))  # another's safe_globals() may have taken some away
     try:
-        with open(path, 'rb') as file, _refusing_code(str(path)):
+        with open(path, 'rb') as file, refusing_code(str(path)):
             if _PICKLE.match(file.peek(3)):
                 return _tensors(_ArrayUnpickler(io.BytesIO(file.read()), encoding='latin1').load())
             return torch.load(file, map_location=map_location, weights_only=True)
@@ -109,7 +98,7 @@ def _load_safetensors(path: Path) -> dict:
 
 
 @contextmanager
-def _refusing_code(name: str) -> Iterator[None]:
+def refusing_code(name: str) -> Iterator[None]:
     """Turn what torch's safe mode says about a file into one sentence; errors of disk and network stay as they are."""
     try:
         yield
@@ -145,70 +134,6 @@ def _wanted(error: BaseException | None) -> re.Match | None:
             return wanted
         error = error.__context__
     return None
-
-
-_FORCE, _FORCE_NOT = 'TORCH_FORCE_WEIGHTS_ONLY_LOAD', 'TORCH_FORCE_NO_WEIGHTS_ONLY_LOAD'
-_LOCK = threading.RLock()
-
-
-@contextmanager
-def _safe_mode() -> Iterator[None]:
-    """Make every torch.load safe while this lasts, also where it is called with ``weights_only=False``."""
-    with _LOCK:
-        before = {name: os.environ.pop(name, None) for name in (_FORCE, _FORCE_NOT)}
-        os.environ[_FORCE] = '1'
-        try:
-            yield
-        finally:
-            del os.environ[_FORCE]
-            os.environ.update({name: value for name, value in before.items() if value is not None})
-
-
-def _guarded(loader: Callable) -> Callable:
-    """Return a loader that does what ``loader`` does, in the safe mode, and fails with one sentence."""
-
-    @functools.wraps(loader)
-    def load(filename: str, map_location: Any = None) -> Any:
-        torch.serialization.add_safe_globals(list(ALLOWED))
-        try:
-            with _safe_mode(), _refusing_code(filename):
-                checkpoint = loader(filename, map_location)
-        except OSError as error:
-            if isinstance(error, InputError):
-                raise
-            raise CheckpointError(
-                f'the checkpoint {filename} cannot be fetched ({error}): look at the network, or give a local file.'
-            ) from error
-        _refuse_older(checkpoint, filename)
-        return checkpoint
-
-    return load
-
-
-def _load_from_local(filename: str, map_location: Any = None) -> Any:
-    return load_safely(filename, map_location)
-
-
-def make_loading_safe() -> None:
-    """Let no scheme of mmengine's CheckpointLoader run code from a checkpoint.
-
-    ``load_from``, ``--resume``, ``init_cfg=dict(type='Pretrained')``, init_detector and DetInferencer go through them.
-    """
-    torch.serialization.add_safe_globals(list(ALLOWED))  # so torch.load itself reads our checkpoints, too
-    mmengine_checkpoint.get_torch_safe_globals = list  # none, where the maintained line would allow getattr
-    for prefix, loader in list(CheckpointLoader._schemes.items()):
-        loader = _guarded(_load_from_local if prefix == '' else loader)
-        CheckpointLoader.register_scheme(prefix, loader, force=True)
-
-
-def _refuse_older(checkpoint: Any, name: str) -> None:
-    """Refuse a file that was converted from CenterMaskV1 before FORMAT_VERSION 1."""
-    meta = checkpoint.get('meta') if isinstance(checkpoint, dict) else None
-    if isinstance(meta, dict) and 'maskrcnn-benchmark' in str(meta.get('source_kind')) and 'format_version' not in meta:
-        raise CheckpointError(
-            f'the checkpoint {name} was converted from CenterMaskV1 by an older version of this package, which left '
-            'the eps of its batch norms wrong: convert the original again with tools/convert_checkpoint.py.'
-        )
 
 
 class Source(NamedTuple):

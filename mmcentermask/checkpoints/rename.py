@@ -1,4 +1,4 @@
-"""Names of parameters, official -> ours: every table of the converter.
+"""Names of parameters, official -> ours, and VoVNet's back again: every table of the converter.
 
 A table is a chain of substitutions, applied in its order to every name. In a template ``{1}`` is the first group of
 the pattern, and ``{1-3}`` that group as a number, less 3.
@@ -7,7 +7,7 @@ the pattern, and ``{1-3}`` that group as a number, less 3.
 import re
 from collections.abc import Iterable
 
-__all__ = ['CENTERMASK2', 'CENTERMASK_V1', 'TIMM', 'TIMM_DEPTHWISE', 'VOVNET', 'Table', 'rename']
+__all__ = ['CENTERMASK2', 'CENTERMASK_V1', 'TIMM', 'TIMM_DEPTHWISE', 'TO_AUTHORS', 'VOVNET', 'Table', 'rename']
 
 Table = tuple[tuple[str, str], ...]
 
@@ -25,6 +25,21 @@ VOVNET: Table = (
     (r'\bconcat\.OSA\w+/', 'concat.'),
     (r'\bconv_reduction\.OSA\w+/', 'reduction.'),
     (r'\bese\.', 'attention.'),
+)
+
+# and back: ours -> the authors'
+_OSA, _MODULE = r'^stage(\d)\.(\d+)\.', 'OSA{1}_{2+1}'
+TO_AUTHORS: Table = (
+    (r'^stem\.(\d)\.', 'stem.stem_{1+1}/'),
+    (_OSA + r'layers\.(\d)\.', f'stage{{1}}.{_MODULE}.layers.{{3}}.{_MODULE}_{{3}}/'),
+    (_OSA + r'concat\.', f'stage{{1}}.{_MODULE}.concat.{_MODULE}_concat/'),
+    (_OSA + r'reduction\.', f'stage{{1}}.{_MODULE}.conv_reduction.{_MODULE}_reduction_0/'),
+    (_OSA + r'attention\.', f'stage{{1}}.{_MODULE}.ese.'),
+    (r'/conv\.conv_offset\.', '/conv_offset.'),
+    (r'/depthwise_conv\.conv\.', '/dw_conv3x3.'),
+    (r'/pointwise_conv\.conv\.', '/pw_conv1x1.'),
+    (r'/pointwise_conv\.bn\.', '/pw_norm.'),
+    (r'/bn\.', '/norm.'),
 )
 
 TIMM: Table = (
@@ -114,11 +129,11 @@ def rename(names: Iterable[str], table: Table) -> dict[str, str]:
     """Apply a table to names.
 
     Args:
-        names (Iterable[str]): Official names.
+        names (Iterable[str]): The names.
         table (Table): One of the tables above.
 
     Returns:
-        dict[str, str]: Official name -> ours; a name that no pattern matches stays as it is.
+        dict[str, str]: Name -> new name; a name that no pattern matches stays as it is.
 
     >>> rename(['stage3.OSA3_1.layers.0.OSA3_1_0/norm.weight'], VOVNET)
     {'stage3.OSA3_1.layers.0.OSA3_1_0/norm.weight': 'stage3.0.layers.0.bn.weight'}

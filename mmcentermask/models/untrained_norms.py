@@ -22,8 +22,9 @@ def check_frozen_norms(module: nn.Module) -> None:
     if norms and all(bool((m.running_mean == 0).all() and (m.running_var == 1).all()) for m in norms):
         raise RuntimeError(
             f'{type(module).__name__} is to be trained with frozen batch norms, but no weights were loaded. '
-            'Give converted ImageNet weights (--cfg-options model.backbone.init_cfg.type=Pretrained '
-            'model.backbone.init_cfg.checkpoint=FILE) or a whole checkpoint (--cfg-options load_from=FILE), '
+            'Give ImageNet weights, a file or a name that `python tools/convert_checkpoint.py --list` has '
+            '(--cfg-options model.backbone.init_cfg.type=Pretrained model.backbone.init_cfg.checkpoint=FILE), '
+            'or a whole checkpoint (--cfg-options load_from=FILE), '
             'or train from scratch as configs/centermask/*_scratch_coco.py do.'
         )
 

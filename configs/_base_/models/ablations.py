@@ -23,10 +23,11 @@ ablations = {
     'eq2-p3-p7': dict(roi_head=dict(mask_roi_extractor=dict(k_max=7, featmap_strides=[8, 16, 32, 64, 128]))),
     # masks ranked by the box score
     'no-mask-scoring': dict(roi_head=dict(mask_iou_head=None)),
-    # VoVNet V1; residual connections without channel attention; SE (two layers, reduction 16)
-    'vovnet-v1': dict(backbone=dict(attention=None, residual=False)),
-    'vovnet-residual': dict(backbone=dict(attention=None)),
-    'vovnet-se': dict(backbone=dict(attention='SE')),
+    # VoVNet V1; residual connections without channel attention; SE (two layers, reduction 16); each needs ImageNet
+    # weights of its own, which are not public
+    'vovnet-v1': dict(backbone=dict(attention=None, residual=False, init_cfg=None)),
+    'vovnet-residual': dict(backbone=dict(attention=None, init_cfg=None)),
+    'vovnet-se': dict(backbone=dict(attention='SE', init_cfg=None)),
     # classification
     'bce': dict(bbox_head=dict(loss_cls=dict(type='CrossEntropyLoss', use_sigmoid=True))),
     # boxes: GIoU as mmdet has it, IoU, and L1 and smooth L1 on coordinates in units of the stride

@@ -57,7 +57,12 @@ backbones = dict(
     # in mmdet's own models, whose necks read all four stages; the data are normalized as VoVNet's weights want it
     v39_in_mmdet=dict(
         data_preprocessor=dict(mean=[103.53, 116.28, 123.675], std=[1.0, 1.0, 1.0], bgr_to_rgb=False),
-        backbone=dict(_delete_=True, type='VoVNet', arch='V-39'),
+        backbone=dict(
+            _delete_=True,
+            type='VoVNet',
+            arch='V-39',
+            init_cfg=dict(type='Pretrained', checkpoint='timm://ese_vovnet39b.ra_in1k'),
+        ),
         neck=dict(in_channels=[256, 512, 768, 1024]),
     ),
 )
