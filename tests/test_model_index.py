@@ -10,6 +10,7 @@ from mmengine.fileio import load
 import mmcentermask
 from conftest import CONFIGS, ROOT, published
 from mmcentermask.apis import CenterMaskInferencer, load_config
+from mmcentermask.checkpoints.fetch import known_weights
 from mmcentermask.errors import MissingFileError
 from mmcentermask.model_index import find_config, find_weights
 
@@ -57,7 +58,23 @@ def test_the_metafile_lists_every_model_once():
     assert len(names) == len({name.lower() for name in names})
     for entry in metafile:
         assert entry['Config'] == f'configs/centermask/{entry["Name"]}.py' and (ROOT / entry['Config']).is_file()
-        assert entry.get('Results', [1]) and entry.get('Weights', 'https://').startswith('https://')
+        assert entry.get('Results', [1])
+
+
+def test_weights_of_the_metafile_are_of_the_table_and_of_the_model_by_name():
+    weights = {e['Name']: e['Weights'] for e in load(str(CONFIGS / 'metafile.yml'))['Models'] if 'Weights' in e}
+    rows = {source: row['what'] for row in known_weights().values() for source in row['sources'][:1]}
+    models = {rows[address]: name for name, address in weights.items()}
+    assert models['CenterMask2 V-39-DCN, COCO'] == 'centermask_v39-ese-dcn_fpn_ms-3x_coco'
+    assert set(models) == {what for what in rows.values() if what.endswith(', COCO')}
+    for what, name in models.items():
+        family, backbone = what.removesuffix(', COCO').split(' ')
+        begin = family.lower().replace('centermask2', 'centermask').replace('maskv1', 'mask-v1') + '_'
+        backbone = backbone.lower().replace('mobilenetv2', 'mv2').replace('r-', 'r').replace('x-', 'x')
+        if backbone.startswith('v-'):
+            backbone = backbone.replace('v-', 'v', 1).removesuffix('-dcn') + '-ese' + '-dcn' * backbone.endswith('-dcn')
+        assert name.startswith(f'{begin}{backbone}_fpn_'), what
+    assert find_weights('centermask2-V-39-eSE-FPN-ms-3x') == weights['centermask_v39-ese_fpn_ms-3x_coco']
 
 
 @pytest.mark.parametrize('wrong', ['centermask_v39_fpn_ms-3x_coco', 'elsewhere/CenterMask_v39_fpn_ms-3x_coco.py'])
@@ -77,11 +94,10 @@ def test_inferencers_take_a_name():
     assert NAME in DetInferencer.list_models('mmdet') and NAME in DetInferencer.list_models('mmcentermask')
     assert 'mask-rcnn_r50_fpn_1x_coco' in DetInferencer.list_models('mmdet')
     with pytest.warns(UserWarning):  # of random weights
-        assert type(DetInferencer(NAME, device='cpu').model).__name__ == 'CenterMask'
+        assert type(DetInferencer('centermask_v19-ese_fpn_ms-3x_coco', device='cpu').model).__name__ == 'CenterMask'
 
 
 def test_a_model_without_published_weights_is_not_run_with_random_ones():
-    with pytest.raises(MissingFileError, match=f'no published weights of {NAME}'):
-        CenterMaskInferencer(NAME, device='cpu')
-    with pytest.raises(MissingFileError):
-        find_weights(NAME)
+    name = 'centermask_v19-ese_fpn_ms-3x_coco'
+    with pytest.raises(MissingFileError, match=f'no published weights of {name}'):
+        CenterMaskInferencer(name, device='cpu')
