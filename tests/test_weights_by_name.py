@@ -226,6 +226,15 @@ def test_a_dead_mirror_falls_to_the_next(server, row, monkeypatch, given):
     assert said == ['The weights small are under CC BY-NC 4.0: not for commercial use.']
 
 
+def test_a_server_that_is_gone_is_replaced_by_the_one_with_its_files(server, backbone, monkeypatch):
+    gone = 'http://127.0.0.1:9/'  # nothing listens there
+    monkeypatch.setitem(fetch_module._MOVED, gone, f'{server.address}/')
+    server.files['/pretrain/vovnet.pth'] = backbone
+    assert 'state_dict' in load(f'{gone}pretrain/vovnet.pth')
+    with pytest.raises(CheckpointError, match='404.*127.0.0.1:9'):
+        load(f'{gone}pretrain/another.pth')
+
+
 def test_all_mirrors_dead_gives_one_sentence(server, row):
     words = r'/dead/small.pth: .*404.*; .*/alive/small.pth: .*404.*\): look at .* a local file, or train from scratch'
     with pytest.raises(CheckpointError, match=words):

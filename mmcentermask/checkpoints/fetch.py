@@ -32,6 +32,8 @@ _SECONDS = 30  # without a byte, after which a transfer counts as broken
 _ATTEMPTS = 5  # of a transfer that breaks
 _PIECE = 1 << 20
 _CACHE_HINT = 'set TORCH_HOME (or HF_HOME, for the hub) to a folder with space that you may write to'
+# OpenMMLab's server is gone; the maintained line's has its files under the same paths
+_MOVED = {'https://download.openmmlab.com/': 'https://mmassets.onedl.ai/'}
 _FULL_OR_FORBIDDEN = (errno.EACCES, errno.EDQUOT, errno.ENOSPC, errno.ENOTDIR, errno.EPERM, errno.EROFS)
 
 
@@ -105,6 +107,8 @@ def fetch(name: str) -> Weights:
         # the given one first, with the table's checksum if it brings none
         given = [s for s in sources if _address(s) == name] or [name]
         sources = given + [s for s in sources if _address(s) != _address(name)]
+        # `open-mmlab://NAME` ends here too, and so does what configs of mmdet inherit
+        sources = [s.replace(old, new) for s in given for old, new in _MOVED.items() if s.startswith(old)] + sources
     failures = []
     for source in sources:
         try:
