@@ -7,10 +7,7 @@ class_names, scores, mask_scores and masks (COCO RLE), one of each an object, an
 """
 
 import argparse
-import contextlib
-import logging
 import sys
-import warnings
 from pathlib import Path
 
 
@@ -59,6 +56,8 @@ def predict(args: argparse.Namespace) -> None:
     """Predict, draw and write as the command line says."""
     from mmcentermask import apis
 
+    if not args.out_dir:
+        raise apis.InputError('--out-dir is empty: name a folder.')
     # what needs no model, before it is made
     apis.check_prediction_options(args.batch_size, args.pred_score_thr, args.out_dir)
     apis.check_device(args.device)
@@ -66,27 +65,17 @@ def predict(args: argparse.Namespace) -> None:
     if args.recursive:  # the drawings of an earlier run are no input
         out = Path(args.out_dir).resolve()
         images = [image for image in images if out not in Path(image).resolve().parents]
-    from mmengine.logging import MMLogger
-
-    with warnings.catch_warnings():
-        # of mmengine and torch, on what no user can change
-        warnings.simplefilter('ignore')
-        MMLogger.get_current_instance().setLevel(logging.ERROR)
-        with contextlib.redirect_stdout(None):
-            inferencer = apis.CenterMaskInferencer(
-                args.config, args.weights, device=args.device, cfg_options=args.cfg_options
-            )
-        inferencer.show_progress = len(images) > 1 and sys.stdout.isatty()
-        MMLogger.get_current_instance().setLevel(logging.WARNING)
-        if args.fast is not None:
-            inferencer.model = make_fast(inferencer.model, args.fast)
-        results = inferencer(
-            images,
-            batch_size=args.batch_size,
-            pred_score_thr=args.pred_score_thr,
-            out_dir=args.out_dir,
-            no_save_pred=False,
-        )
+    inferencer = apis.CenterMaskInferencer(args.config, args.weights, device=args.device, cfg_options=args.cfg_options)
+    inferencer.show_progress = len(images) > 1 and sys.stdout.isatty()
+    if args.fast is not None:
+        inferencer.model = make_fast(inferencer.model, args.fast)
+    results = inferencer(
+        images,
+        batch_size=args.batch_size,
+        pred_score_thr=args.pred_score_thr,
+        out_dir=args.out_dir,
+        no_save_pred=False,
+    )
     predictions = [prediction for prediction in results['predictions'] if prediction is not None]
     drawn = sum(score >= args.pred_score_thr for prediction in predictions for score in prediction['scores'])
     print(

@@ -65,9 +65,8 @@ def test(args: argparse.Namespace) -> None:
         raise apis.InputError(f'--fast is for a CenterMask, but {args.config} has a {cfg.model.type}: leave it out.')
     if args.fast is not None:
         check_dtype(DTYPES[args.fast], get_device())
-    if not args.no_check:
-        apis.check_once(apis.check_data_for_testing, cfg)
-    apis.check_once(apis.check_model_for_testing, cfg)
+    check_data = [] if args.no_check else [apis.check_data_for_testing]
+    apis.check_once(cfg, *check_data, apis.check_model_for_testing)
     if args.tta:
         apis.use_tta(cfg, TTA_CONFIG)
     if args.fast is not None:

@@ -16,7 +16,7 @@ from ..checkpoints import unwrap
 from ..checkpoints.detect import find_kind
 from ..errors import CheckpointError, MissingFileError
 
-__all__ = ['check_same_model', 'check_start', 'read_checkpoint']
+__all__ = ['check_resumable', 'check_same_model', 'check_start', 'read_checkpoint']
 
 _NAMED = 3  # parameters to name in a message
 # names that come and go between versions of torch and mmengine, and say nothing about the model
@@ -87,6 +87,38 @@ def _refuse_unconverted(checkpoint: dict[str, Any], path: str) -> None:
         )
 
 
+def _refuse_non_finite(checkpoint: dict[str, Any], path: str) -> None:
+    """Refuse what a run that diverged leaves: it finds nothing, without a word."""
+    state = unwrap(checkpoint, path).tensors
+    bad = [name for name, value in state.items() if value.is_floating_point() and not value.isfinite().all()]
+    if bad:
+        raise CheckpointError(
+            f'the checkpoint {path} holds NaN or infinity in {len(bad)} of {len(state)} parameters ({bad[0]}, ...), as '
+            'after a training that diverged: take an earlier one.'
+        )
+
+
+def check_resumable(checkpoint: dict[str, Any], path: str) -> None:
+    """Check that a checkpoint holds the state of a training run, not weights alone.
+
+    Args:
+        checkpoint (dict): The checkpoint.
+        path (str): Its name, for the message.
+
+    Raises:
+        CheckpointError: If it does not.
+    """
+    if (
+        not isinstance(checkpoint.get('meta'), dict)
+        or 'iter' not in checkpoint['meta']
+        or 'optimizer' not in checkpoint
+    ):
+        raise CheckpointError(
+            f'the checkpoint {path} holds weights alone, so no run can go on from it: begin a new one with them, '
+            f'--cfg-options load_from={path} in the place of --resume.'
+        )
+
+
 def check_same_model(model: nn.Module, checkpoint: dict[str, Any], path: str) -> None:
     """Check that a checkpoint holds this model, neither less nor more: for testing, prediction and resuming.
 
@@ -101,6 +133,7 @@ def check_same_model(model: nn.Module, checkpoint: dict[str, Any], path: str) ->
         CheckpointError: If a parameter is missing, unknown or of another shape.
     """
     wanted = _shapes(model.state_dict())
+    _refuse_non_finite(checkpoint, path)
     if differences := _differences(wanted, _shapes(checkpoint.get('state_dict', checkpoint))):
         _refuse_unconverted(checkpoint, path)
         raise CheckpointError(
@@ -129,6 +162,7 @@ def check_start(model: nn.Module, checkpoint: dict[str, Any], path: str, prefix:
         return  # it renames parameters itself, as mmdet's Swin and PVT do with their authors'
     wanted, found = _shapes(model.state_dict()), _shapes(checkpoint.get('state_dict', checkpoint), prefix)
     differences = _differences(wanted, found)
+    _refuse_non_finite(checkpoint, path)
     if not any(shape and found.get(name) == shape for name, shape in wanted.items()):
         _refuse_unconverted(checkpoint, path)
         raise CheckpointError(

@@ -5,52 +5,89 @@ computes from ``max_iters``, say, does not follow an override: these functions c
 """
 
 import ast
-import difflib
 import inspect
-from collections.abc import Iterable, Sequence
+import re
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
+from mmdet import registry
 from mmengine import list_from_file
 from mmengine.config import Config
+from mmengine.registry import Registry
 from mmengine.runner import Runner
 
 from ..datasets.config_datasets import leaves
 from ..errors import InputError
+from .building_errors import nearest, parameters, registered
 from .data_root import set_data_root
 
-__all__ = ['check_option_names', 'limit_intervals', 'set_classes', 'set_from_file', 'set_from_options', 'set_max_iters']
+__all__ = ['check_option_names', 'limit_intervals', 'merge_options', 'set_classes', 'set_from_file', 'set_max_iters']
 
 SETTINGS = ('data_root', 'classes', 'max_iters')
 _LOADERS = ('train_dataloader', 'val_dataloader', 'test_dataloader')
 # what mmengine, mmdet and this package read of a config beside the arguments of the Runner
 _READ = (
-    *('custom_imports', 'runner_type', 'model_wrapper_cfg', 'find_unused_parameters', 'sync_bn', 'compile'),
+    *('runner_type', 'model_wrapper_cfg', 'find_unused_parameters', 'sync_bn', 'compile'),
     *('activation_checkpointing', 'efficient_conv_bn_eval', 'tta_model', 'tta_pipeline'),
 )
 
 
-def set_from_options(cfg: Config, options: dict[str, Any]) -> dict[str, Any]:
-    """Apply ``data_root``, ``classes`` and ``max_iters`` of ``--cfg-options``.
+def merge_options(cfg: Config, options: dict[str, Any]) -> None:
+    """Apply ``--cfg-options``; ``data_root``, ``classes`` and ``max_iters`` first, so that others may override parts.
 
     Args:
         cfg (Config): The config, changed in place.
         options (dict): Dotted name -> value.
 
-    Returns:
-        dict: The other options, which may override parts of what these set.
-
     Raises:
         InputError: If a value cannot be used, or an option is read by nothing.
     """
     check_option_names(cfg, options)
-    if 'data_root' in options:
-        set_data_root(cfg, str(options['data_root']))
-    if 'classes' in options:
-        set_classes(cfg, options['classes'])
-    if 'max_iters' in options:
-        set_max_iters(cfg, options['max_iters'])
-    return {name: value for name, value in options.items() if name not in SETTINGS}
+    for name, setter in (('data_root', set_data_root), ('classes', set_classes), ('max_iters', set_max_iters)):
+        if name in options:
+            setter(cfg, str(options[name]) if name == 'data_root' else options[name])
+    options = {name: value for name, value in options.items() if name not in SETTINGS}
+    for name in options:
+        _check_option(cfg, name, options)
+    try:
+        cfg.merge_from_dict(options)
+    except (KeyError, TypeError, AssertionError) as error:
+        reason = re.split(r' \[| You may| `', str(error.args[0]))[0].rstrip('.')
+        raise InputError(f'--cfg-options does not fit the config: {reason}.') from error
+
+
+def _check_option(cfg: Config, name: str, options: dict[str, Any]) -> None:
+    """Check that an option's place in the config takes its last key, and that no text replaces a number."""
+    steps, place, section = name.split('.'), cfg, ''
+    for i, key in enumerate(steps):  # down to the last key, or the first that is not there
+        section = '.'.join(steps[:i])
+        if i == len(steps) - 1 or (isinstance(place, dict) and key not in place):
+            break
+        is_index = isinstance(place, list) and key.isdigit() and int(key) < len(place)
+        place = place[int(key)] if is_index else place.get(key) if hasattr(place, 'get') else None
+    if not isinstance(place, dict) or key in ('type', '_delete_', '_scope_') or f'{section}._delete_' in options:
+        return
+    old = place.get(key) if key == steps[-1] else None
+    if isinstance(old, (int, float)) and not isinstance(old, bool) and isinstance(options[name], str):
+        raise InputError(f'--cfg-options {name} is {options[name]!r}, where the config has {old}: give a number.')
+    part = _part(options.get(f'{section}.type', place.get('type')))
+    taken = parameters(part) if part is not None else {}
+    if key in place or key in taken:
+        return
+    # whatever reads a dict without a type may know more keys; of the model's, few are alike
+    hint = nearest(key, {*place, *taken} if part is not None or name.startswith('model.') else (), 0.7)
+    if hint or (part is not None and not any(p.kind is p.VAR_KEYWORD for p in taken.values())):
+        owner = part.__name__ if part is not None else section
+        raise InputError(f'--cfg-options {name}: {owner} has no {key}{hint or "; it takes " + ", ".join(taken) + "."}')
+
+
+def _part(kind: Any) -> Callable | None:
+    """Return the class or function of a ``type`` of the config; None where it is unknown."""
+    if not isinstance(kind, str):
+        return kind if callable(kind) else None
+    registries = (value for value in vars(registry).values() if isinstance(value, Registry))
+    return next((found for r in registries if (found := registered(r).get(kind)) is not None), None)
 
 
 def set_from_file(cfg: Config, path: str) -> None:
@@ -102,12 +139,9 @@ def check_option_names(cfg: Config, names: Iterable[str]) -> None:
                 f'--cfg-options {name}: it was used while the config file was read, and nothing reads it now: '
                 'override what was made of it, such as train_dataloader.dataset.'
             )
-        nearest = inner or difflib.get_close_matches(name, sorted(read), n=1)
-        if nearest:
-            raise InputError(f'--cfg-options {name}: nothing reads this name; did you mean {nearest[0]}?')
-        raise InputError(
-            f'--cfg-options {name}: nothing reads this name; it takes names of the config, as model.num_classes.'
-        )
+        hint = f'; did you mean {inner[0]}?' if inner else nearest(name, read)
+        hint = hint or '; it takes names of the config, as model.num_classes.'
+        raise InputError(f'--cfg-options {name}: nothing reads this name{hint}')
 
 
 def set_classes(cfg: Config, classes: str | Sequence[str]) -> None:
@@ -176,12 +210,19 @@ def limit_intervals(cfg: Config) -> None:
 
     Args:
         cfg (Config): The config, changed in place.
+
+    Raises:
+        InputError: If validation has no interval.
     """
     train_cfg, hooks = cfg.get('train_cfg') or {}, cfg.get('default_hooks') or {}
     length = train_cfg.get('max_iters')
     if not isinstance(length, int):
         return
     logger, checkpoint = hooks.get('logger') or {}, hooks.get('checkpoint') or {}
+    if isinstance(train_cfg.get('val_interval'), int) and train_cfg['val_interval'] < 1:
+        raise InputError(
+            f'train_cfg.val_interval is {train_cfg["val_interval"]}: give a number of iterations, 1 or more.'
+        )
     for part, key in ((train_cfg, 'val_interval'), (logger, 'interval'), (checkpoint, 'interval')):
         if part is checkpoint and part.get('by_epoch', True):
             continue

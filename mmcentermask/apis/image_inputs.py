@@ -52,7 +52,7 @@ def list_images(inputs: Any, recursive: bool = False) -> list:
     """
     images = []
     for item in inputs if isinstance(inputs, (list, tuple)) else [inputs]:
-        if isinstance(item, (str, os.PathLike)) and str(item) and Path(item).is_dir():
+        if isinstance(item, (str, os.PathLike)) and os.path.isdir(item):  # of a name that cannot be, Path's own fails
             images += _images_of_folder(Path(item), recursive)
         else:
             images.append(str(item) if isinstance(item, os.PathLike) else item)
@@ -224,7 +224,7 @@ def result_names(sources: Sequence, first: int = 0) -> list[ResultNames]:
     for source in sources:
         if isinstance(source, str):
             path = Path(urlsplit(source).path if _is_url(source) else source)
-            parts.append([part for part in path.parts if part != path.anchor] or ['image'])
+            parts.append([part for part in path.parts if part not in (path.anchor, '..')] or ['image'])
         else:
             parts.append([f'{first:08}.jpg'])
             first += 1

@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
 import copy
+import io
 import json
+import logging
+import os
 import sys
+import warnings
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from inspect import signature
@@ -18,17 +23,18 @@ from mmdet.registry import DATASETS
 from mmdet.structures import DetDataSample
 from mmdet.structures.mask import encode_mask_results
 from mmengine.config import Config
+from mmengine.logging import MMLogger
 from torch import Tensor, nn
 
 from mmcentermask.structures import rle_to_json
 
 from ..atomic_write import atomic_write
-from ..errors import ImageError, InputError, MissingFileError
+from ..errors import ConfigError, ImageError, MissingFileError
 from ..model_index import find_weights, is_model, nearest_models
 from .checkpoint_check import check_same_model, read_checkpoint
 from .early_checks import check_device, check_prediction_options, named_missing_packages
 from .image_inputs import ResultNames, describe, list_images, read_image, result_names
-from .run_config import load_config
+from .run_config import read_model_config
 
 __all__ = ['CenterMaskInferencer']
 
@@ -55,8 +61,8 @@ class CenterMaskInferencer(DetInferencer):
     - ``file_name``, as it was given, None for what has none; ``height`` and ``width`` of the image in pixels.
 
     Args:
-        model (str | dict | Config, optional): As DetInferencer; the name of a model of this package, too.
-        weights (str, optional): As DetInferencer. Defaults to the published ones of a model that is given by name.
+        model (str | Path | dict | Config, optional): As DetInferencer; the name of a model of this package, too.
+        weights (str | Path, optional): As DetInferencer. Defaults to the published ones of a model that is given by name.
         device (str, optional): As DetInferencer.
         *args: As DetInferencer.
         cfg_options (dict | list[str], optional): Parts of the config to override, as
@@ -83,15 +89,17 @@ class CenterMaskInferencer(DetInferencer):
         **kwargs,
     ) -> None:
         check_device(device)
+        model, weights = (os.fspath(value) if isinstance(value, os.PathLike) else value for value in (model, weights))
         self._weights = weights
         self._limit_told = False
         with named_missing_packages(f'the config {model}' if isinstance(model, str) else 'the config'):
             if weights is None and isinstance(model, str) and is_model(model):
                 self._weights = weights = find_weights(model)
-            model = _with_options(model, cfg_options)
+            model = read_model_config(model, cfg_options)
             if weights is not None:
                 read_checkpoint(weights)
-            super().__init__(model, weights, device, *args, **kwargs)
+            with _quiet():
+                super().__init__(model, weights, device, *args, **kwargs)
         loader = next(t.from_file for t in self.pipeline.transforms if hasattr(t, 'from_file'))
         self._reading = dict(color_type=loader.color_type, backend=loader.imdecode_backend)
 
@@ -151,6 +159,10 @@ class CenterMaskInferencer(DetInferencer):
         )
 
     def _load_weights_to_model(self, model: nn.Module, checkpoint: dict | None, cfg: Config) -> None:
+        if not cfg.get('test_dataloader'):
+            raise ConfigError(
+                'the config has no test_dataloader, whose pipeline prepares the images: give one that has.'
+            )
         if checkpoint is not None:
             check_same_model(model, checkpoint, str(self._weights))
             meta = checkpoint.get('meta') or {}
@@ -289,17 +301,18 @@ class CenterMaskInferencer(DetInferencer):
         return result
 
 
-def _with_options(model: str | dict | Config | None, options: dict | list | None) -> str | dict | Config | None:
-    """Read the config where it is a file, and override parts of it."""
-    if isinstance(model, str) and (model.endswith('.py') or is_model(model)):
-        return load_config(model, options)
-    if not options:
-        return model
-    if not isinstance(model, dict) and not isinstance(model, Config):
-        raise InputError(f'cfg_options need a config, but the model is {model!r}: give a file or a Config.')
-    model = copy.deepcopy(model) if isinstance(model, Config) else Config(copy.deepcopy(dict(model)))
-    model.merge_from_dict(dict(options))
-    return model
+@contextlib.contextmanager
+def _quiet() -> Iterator[None]:
+    """Hold back what mmengine tells while it builds a model and what draws, but for errors."""
+    logger = MMLogger.get_current_instance()
+    level = logger.level
+    with contextlib.redirect_stdout(io.StringIO()), warnings.catch_warnings():
+        warnings.filterwarnings('ignore', 'Failed to add')  # a visualizer that has no folder
+        logger.setLevel(logging.ERROR)
+        try:
+            yield
+        finally:
+            logger.setLevel(level)
 
 
 def _as_rle(masks: Tensor | np.ndarray | list) -> list[dict[str, Any]]:

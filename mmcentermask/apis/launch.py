@@ -4,6 +4,7 @@ import argparse
 import atexit
 import os
 import sys
+import warnings
 from collections.abc import Callable
 from datetime import timedelta
 
@@ -17,6 +18,7 @@ from mmengine.runner import Runner
 from mmengine.utils.dl_utils import set_multi_processing
 
 from ..errors import ImageError, InputError
+from .building_errors import as_config_error
 from .cpu_threads import set_cpu_threads
 from .quiet_runner import QuietRunner
 
@@ -79,26 +81,29 @@ def start_processes(cfg: Config, launcher: str, local_rank: int = 0) -> None:
     cfg.model_wrapper_cfg = dict(type='MMDistributedDataParallel', device_ids=None, broadcast_buffers=False)
 
 
-def check_once(check: Callable[[Config], None], cfg: Config) -> None:
+def check_once(cfg: Config, *checks: Callable[[Config], None]) -> None:
     """Check the input in the first process, and let every process stop where it fails.
 
     Args:
-        check (Callable): Raises InputError on bad input.
-        cfg (Config): Its argument.
+        cfg (Config): The argument of the checks.
+        *checks (Callable): Each raises InputError on bad input.
 
     Raises:
-        InputError: In every process, if the check raised it in the first.
+        InputError: In every process, if a check raised it in the first.
     """
     if not is_distributed():
-        check(cfg)
+        for check in checks:
+            check(cfg)
         return
     # the limit of the default group, 10 or 30 minutes, is too short for the annotations of a million images
     group = torch_dist.new_group(backend='gloo', timeout=_PATIENCE)
     found = [None]
     if get_rank() == 0:
         try:
-            check(cfg)
-        except InputError as error:
+            for check in checks:
+                check(cfg)
+        except Exception as error:
+            error = _input_error(error)
             found = [str(error)]
     torch_dist.broadcast_object_list(found, group=group)
     torch_dist.destroy_process_group(group)
@@ -130,9 +135,12 @@ def report_input_errors(job: Callable[[argparse.Namespace], None], args: argpars
         int: Exit code, 0 or 1.
     """
     code = 0
+    # of torch, on what no user can change
+    warnings.filterwarnings('ignore', 'torch.meshgrid|.*`broadcast_buffers` is deprecated')
     try:
         job(args)
-    except InputError as error:
+    except Exception as error:
+        error = _input_error(error)
         code = 1
         # what one process finds in its own images, the first one does not know
         if _rank(args) == 0 or isinstance(error, ImageError):
@@ -140,6 +148,16 @@ def report_input_errors(job: Callable[[argparse.Namespace], None], args: argpars
     # after an unexpected error the others may wait in the middle of a collective call: nothing is ended in order
     end_processes(code)
     return code
+
+
+def _input_error(error: Exception) -> InputError:
+    """Return the error if it is the user's to fix, as a sentence; raise it if not."""
+    if isinstance(error, InputError):
+        return error
+    found = as_config_error(error)
+    if found is None:
+        raise error
+    return found
 
 
 def _rank(args: argparse.Namespace) -> int:

@@ -12,7 +12,7 @@ from mmcentermask.models import TrimmedMobileNetV2, VoVNet
 from mmcentermask.models.untrained_norms import check_frozen_norms
 
 from ..errors import InputError
-from .checkpoint_check import check_same_model, check_start, read_checkpoint
+from .checkpoint_check import check_resumable, check_same_model, check_start, read_checkpoint
 
 __all__ = ['build_model', 'check_model_for_testing', 'check_model_for_training']
 
@@ -40,7 +40,8 @@ def build_model(cfg: Config) -> nn.Module:
 
 
 def _pretrained(init_cfg) -> dict | None:
-    return init_cfg if isinstance(init_cfg, dict) and init_cfg.get('type') == 'Pretrained' else None
+    is_pretrained = isinstance(init_cfg, dict) and init_cfg.get('type') == 'Pretrained' and 'checkpoint' in init_cfg
+    return init_cfg if is_pretrained else None
 
 
 def check_model_for_training(cfg: Config) -> None:
@@ -68,6 +69,7 @@ def check_model_for_training(cfg: Config) -> None:
     if cfg.get('load_from'):
         checkpoint = read_checkpoint(cfg.load_from)
         if cfg.get('resume'):
+            check_resumable(checkpoint, cfg.load_from)
             check_same_model(model, checkpoint, cfg.load_from)
         else:
             check_start(model, checkpoint, cfg.load_from)

@@ -1,20 +1,27 @@
 """A Runner that says on the terminal in a few lines what it is going to do."""
 
+import contextlib
+import io
 import logging
+import shutil
 import sys
 from collections.abc import Iterator
+from pathlib import Path
 
 import torch
 from mmengine.device import get_device
 from mmengine.logging import MMLogger
 from mmengine.model import is_model_wrapper
 from mmengine.runner import Runner
+from torch import nn
 from torch.utils.data import Dataset
 
 __all__ = ['QuietRunner']
 
 _COUNTED = 20000  # images of a dataset whose objects are counted: about a second
 _NAMED = 10  # classes that are named
+# warnings of mmengine on its own code and registries
+_NOISE = ('"FileClient" will be', '"HardDiskBackend" is', 'Failed to search registry with scope')
 
 
 class _StartFilter(logging.Filter):
@@ -27,19 +34,49 @@ class _StartFilter(logging.Filter):
     def filter(self, record: logging.LogRecord) -> bool:
         if isinstance(record.msg, str):
             record.msg = record.msg.replace('\n    GPU number: ', '\n    Processes: ')
-        return not self.quiet or record.levelno >= logging.WARNING
+        return not self.quiet or record.levelno >= logging.WARNING and not str(record.msg).startswith(_NOISE)
 
 
 class QuietRunner(Runner):
     """mmengine's Runner, whose environment, config and settings of parameters go to the log file alone.
 
     On the terminal a few lines tell model, data, device and place of the results; then come losses and scores as usual.
-    With ``log_level='DEBUG'`` everything is on the terminal.
+    With ``log_level='DEBUG'`` everything is on the terminal. A run that fails before its first batch leaves no folder.
 
     >>> QuietRunner.from_cfg(cfg).train()  # doctest: +SKIP
     """
 
-    _start_filter: _StartFilter | None = None
+    _begun = False
+
+    def __init__(self, model: nn.Module | dict, work_dir: str, *args, **kwargs) -> None:
+        self._is_new, self._log_dir = not Path(work_dir).exists(), ''  # the second is known later
+        self._prints = contextlib.ExitStack()  # while it is open, nothing printed is shown
+        with self._starting():
+            super().__init__(model, work_dir, *args, **kwargs)
+
+    def train(self) -> nn.Module:
+        """Train; return the model."""
+        with self._starting():
+            return super().train()
+
+    def test(self) -> dict[str, float]:
+        """Test; return the scores."""
+        with self._starting():
+            return super().test()
+
+    @contextlib.contextmanager
+    def _starting(self) -> Iterator[None]:
+        """Remove the folder of a run that fails before its first batch."""
+        try:
+            yield
+        except Exception:
+            self._prints.close()
+            if not self._begun:
+                for handler in MMLogger.get_current_instance().handlers:
+                    if isinstance(handler, logging.FileHandler):
+                        handler.close()
+                shutil.rmtree(self._work_dir if self._is_new else self._log_dir, ignore_errors=True)
+            raise
 
     def build_logger(self, log_level: int | str = 'INFO', **kwargs) -> MMLogger:
         """Build the logger; its terminal is quiet until the first batch."""
@@ -49,16 +86,16 @@ class QuietRunner(Runner):
         for handler in logger.handlers:
             is_file = isinstance(handler, logging.FileHandler)
             handler.addFilter(_StartFilter(False) if is_file else self._start_filter)
+        if quiet:
+            self._prints.enter_context(contextlib.redirect_stdout(io.StringIO()))
         return logger
 
     def call_hook(self, fn_name: str, **kwargs) -> None:
         """Call the hooks; before the first batch, tell what is going to run."""
-        if self._start_filter is not None and fn_name in (
-            'before_train_epoch',
-            'before_val_epoch',
-            'before_test_epoch',
-        ):
-            self._start_filter.quiet, self._start_filter = False, None
+        if not self._begun and fn_name in ('before_train_epoch', 'before_val_epoch', 'before_test_epoch'):
+            self._begun = True
+            self._start_filter.quiet = False
+            self._prints.close()
             for line in self._start_lines(fn_name.split('_')[1]):
                 self.logger.info(line)
             sys.stdout.flush()
@@ -80,6 +117,8 @@ class QuietRunner(Runner):
         threads = f'{torch.get_num_threads()} thread(s)' + (' each' if self.world_size > 1 else '')
         yield f'Device: {device}, {self.world_size} process(es), {threads} on CPU'
         yield f'Results: {self.work_dir}; config and environment: {self.logger.log_file}'
+        if phase == 'train' and self.iter >= self.max_iters > 0:
+            yield f'Nothing is left to train: the run has {self.max_iters} iterations; set more (max_iters) to go on.'
 
 
 _PHASES = dict(train='Trains on', val='Validates on', test='Tests on')

@@ -1,6 +1,7 @@
 """Reads the config of a run and applies the options of the command line."""
 
 import argparse
+import copy
 import os
 from pathlib import Path
 from typing import Any
@@ -9,12 +10,12 @@ from mmengine.config import Config, DictAction
 from mmengine.device import get_device
 from mmengine.runner import find_latest_checkpoint
 
-from ..errors import ConfigError, InputError
-from ..model_index import find_config
-from .config_options import limit_intervals, set_from_file, set_from_options
+from ..errors import ConfigError, InputError, MissingFileError
+from ..model_index import find_config, is_model
+from .config_options import limit_intervals, merge_options, set_from_file
 from .early_checks import named_missing_packages
 
-__all__ = ['load_config', 'set_auto_scale_lr', 'set_resume', 'use_amp']
+__all__ = ['load_config', 'read_model_config', 'set_auto_scale_lr', 'set_resume', 'use_amp']
 
 
 def read_options(texts: list[str]) -> dict[str, Any]:
@@ -76,8 +77,10 @@ def load_config(path: str, options: dict[str, Any] | list[str] | None = None, wo
     path = find_config(path)
     options = read_options(options) if isinstance(options, list) and options else dict(options or {})
     cfg = _read(path)
+    if not isinstance(cfg.get('model'), dict):
+        raise ConfigError(f'the config {path} has no model: give one that inherits a file of configs/centermask/.')
     set_from_file(cfg, path)
-    cfg.merge_from_dict(set_from_options(cfg, options))
+    merge_options(cfg, options)
     limit_intervals(cfg)
     for name in ('train_dataloader', 'val_dataloader', 'test_dataloader'):
         if cfg.get(name) and cfg[name].get('num_workers') == 0:
@@ -87,6 +90,33 @@ def load_config(path: str, options: dict[str, Any] | list[str] | None = None, wo
     elif cfg.get('work_dir') is None:
         cfg.work_dir = str(Path('work_dirs') / Path(path).stem)
     return cfg
+
+
+def read_model_config(
+    model: str | dict | Config | None, options: dict[str, Any] | list[str] | None = None
+) -> str | dict | Config | None:
+    """Read the config where it is a file, and override parts of it.
+
+    Args:
+        model (str | dict | Config, optional): As DetInferencer: a config, its file or the name of a model of mmdet.
+        options (dict | list[str], optional): As ``load_config``. Defaults to None.
+
+    Returns:
+        Config or the model as it was given: Where it is neither a file nor to be changed.
+
+    Raises:
+        InputError: As ``load_config``, or if there are options and no config.
+    """
+    is_file = isinstance(model, str) and (os.path.exists(model) or model.endswith(('.py', '.json', '.yaml', '.yml')))
+    if is_file or (isinstance(model, str) and is_model(model)):
+        return load_config(model, options)
+    if not options:
+        return model
+    if not isinstance(model, (dict, Config)):
+        raise InputError(f'cfg_options need a config, but the model is {model!r}: give a file or a Config.')
+    model = copy.deepcopy(model) if isinstance(model, Config) else Config(copy.deepcopy(model))
+    merge_options(model, read_options(options) if isinstance(options, list) else options)
+    return model
 
 
 def use_amp(cfg: Config) -> None:
@@ -143,10 +173,20 @@ def set_resume(cfg: Config, resume: str | None) -> None:
         cfg (Config): The config, changed in place.
         resume (str, optional): A checkpoint, ``'auto'`` for the latest one in ``work_dir`` (where there is none,
             training begins), or None to leave the config as it is.
+
+    Raises:
+        MissingFileError: If the latest one is not there any more.
     """
     if resume == 'auto':
         cfg.resume = True
-        cfg.load_from = find_latest_checkpoint(cfg.work_dir) if Path(cfg.work_dir).is_dir() else None
+        cfg.load_from = (
+            find_latest_checkpoint(cfg.work_dir) if Path(cfg.work_dir, 'last_checkpoint').is_file() else None
+        )
+        if cfg.load_from is not None and not Path(cfg.load_from).is_file():
+            raise MissingFileError(
+                f'{cfg.work_dir}/last_checkpoint names {cfg.load_from!r}, which is no file: name the checkpoint to go '
+                'on from, --resume FILE, or delete last_checkpoint to begin anew.'
+            )
     elif resume is not None:
         cfg.resume = True
         cfg.load_from = resume

@@ -6,7 +6,7 @@ import pickle
 import re
 from collections import OrderedDict
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -52,6 +52,7 @@ def load_safely(path: str | Path, map_location: Any = 'cpu') -> Any:
         raise MissingFileError(f'there is no checkpoint {path}: give an existing file.')
     if path.suffix == '.safetensors':
         return _load_safetensors(path)
+    _refuse_text(path)
     torch.serialization.add_safe_globals(list(ALLOWED))  # another's safe_globals() may have taken some away
     try:
         with open(path, 'rb') as file, refusing_code(str(path)):
@@ -62,6 +63,17 @@ def load_safely(path: str | Path, map_location: Any = 'cpu') -> Any:
         raise CheckpointError(
             f'the checkpoint {path} cannot be read ({error.strerror}): check its permissions.'
         ) from error
+
+
+def _refuse_text(path: Path) -> None:
+    """Refuse the page or the pointer of Git LFS that a download may bring in the place of the file."""
+    with suppress(OSError), open(path, 'rb') as file:
+        start = file.read(40)
+        if len(start) > 15 and start.isascii() and start.decode().replace('\n', ' ').replace('\r', ' ').isprintable():
+            raise CheckpointError(
+                f'the checkpoint {path} is text, which begins with {start.decode().split(chr(10))[0]!r}: download the '
+                'file itself, not its page or its Git LFS pointer.'
+            )
 
 
 class _ArrayUnpickler(pickle._Unpickler):  # the one in C allocates whatever memory a file asks for
@@ -115,7 +127,7 @@ def refusing_code(name: str) -> Iterator[None]:
             ) from error
         # without torch's advice to switch the safe mode off
         reason = str(error).split('WeightsUnpickler error: ')[-1].strip() or type(error).__name__
-        reason = reason.splitlines()[0].rstrip('.')
+        reason = reason.splitlines()[0].split('. ')[0].rstrip('.')
         if reason == 'Unsupported operand 149':
             raise CheckpointError(
                 f'the checkpoint {name} was saved with a pickle_protocol of 4 or more, which torch reads only where '

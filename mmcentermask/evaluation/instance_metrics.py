@@ -1,7 +1,15 @@
 """mmdet's metrics: of LVIS and Cityscapes with any NumPy, of COCO with any encoding and order of classes."""
 
+<<<<<<< HEAD
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+=======
+import io
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager, redirect_stdout
+from typing import TextIO
+>>>>>>> 71a038a (Turn what mmengine raises while it builds a config into a sentence, and leave no folder of a run that never began)
 from unittest import mock
 
 import numpy as np
@@ -51,6 +59,18 @@ class CityscapesInstanceMetric(CityScapesMetric):
             return super().compute_metrics(results)
 
 
+class _Tables(io.TextIOBase):
+    """Passes on lines of AP and AR alone."""
+
+    def __init__(self, stream: TextIO) -> None:
+        self._stream = stream
+
+    def write(self, text: str) -> int:
+        if text.startswith(' Average '):
+            self._stream.write(f'{text}\n')
+        return len(text)
+
+
 @METRICS.register_module()
 class CocoInstanceMetric(CocoMetric):
     """CocoMetric that reads files as CocoInstanceDataset does, with labels in the order of the classes.
@@ -67,9 +87,23 @@ class CocoInstanceMetric(CocoMetric):
             with get_local_path(ann_file, backend_args=self.backend_args) as path:
                 self._coco_api = CocoReader(path)
 
+<<<<<<< HEAD
     def results2json(self, results: Sequence[dict], outfile_prefix: str) -> dict[str, str]:
         """Write predictions with the ids of their categories; return what kind is in which file."""
         self.cat_ids = self._coco_api.get_cat_ids(cat_names=self.dataset_meta['classes'])  # as labels are numbered
         files = super().results2json(results, outfile_prefix)
         self.cat_ids = sorted(self.cat_ids)  # as COCOeval orders them, by which class-wise scores are named
         return files
+=======
+    def compute_metrics(self, results: list) -> dict[str, float]:
+        """Compute the scores; of what pycocotools prints meanwhile, only its tables are shown.
+
+        Args:
+            results (list): As CocoMetric collects them.
+
+        Returns:
+            dict: Name -> score.
+        """
+        with redirect_stdout(_Tables(sys.stdout)):
+            return super().compute_metrics(results)
+>>>>>>> 71a038a (Turn what mmengine raises while it builds a config into a sentence, and leave no folder of a run that never began)
