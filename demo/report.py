@@ -7,6 +7,8 @@ summary.md (AP table, commands, time, hardware, versions).
 """
 
 import argparse
+import contextlib
+import io
 import sys
 import warnings
 from pathlib import Path
@@ -46,6 +48,10 @@ def check_args(args: argparse.Namespace) -> None:
     if not Path(args.work_dir).is_dir():
         raise apis.MissingFileError(f'there is no folder {args.work_dir}: give the work_dir of the run.')
     apis.check_least(args, images=1, scale=0.01)
+    if args.scale is not None and args.scale > 100:
+        raise apis.InputError(f'--scale is {args.scale}: give 100 or less.')
+    if not 0 <= args.score_thr <= 1:
+        raise apis.InputError(f'--score-thr is {args.score_thr}: give a score from 0 to 1.')
     apis.check_device(args.device)
     apis.check_writable(args.out or args.work_dir, '--out')
 
@@ -130,8 +136,8 @@ def report(args: argparse.Namespace) -> None:
     cfg.load_from = args.checkpoint
     apis.check_data_for_testing(cfg)
     apis.check_model_for_testing(cfg)
-    with warnings.catch_warnings():
-        warnings.simplefilter('ignore')  # of boxes that reach beyond the image, of torch.meshgrid
+    with warnings.catch_warnings(), contextlib.redirect_stdout(io.StringIO()):
+        warnings.simplefilter('ignore')  # of boxes that reach beyond the image
         model = init_detector(cfg, args.checkpoint, device=args.device)
         grid, number = draw_predictions(model, cfg.val_dataloader.dataset, args.images, args.score_thr, args.scale)
     page = summary(args, log, sum(p.numel() for p in model.parameters()), number)

@@ -79,3 +79,23 @@ def test_a_best_score_of_numpy_is_read(tmp_path):
     own = dict(state_dict=dict(a=torch.zeros(1)), message_hub=dict(runtime_info=dict(best_score=np.float32(0.5))))
     torch.save(own, tmp_path / 'best.pth')
     assert read_checkpoint(str(tmp_path / 'best.pth'))['message_hub']['runtime_info']['best_score'] == 0.5
+
+
+def test_weights_of_a_run_that_diverged_are_refused():
+    state = dict(VoVNet('V-19-slim-dw').state_dict())
+    model = VoVNet('V-19-slim-dw')
+    check_same_model(model, dict(state_dict=state), 'a.pth')
+    name = next(iter(state))
+    state[name] = state[name] * float('nan')
+    for check in (check_same_model, check_start):
+        with pytest.raises(CheckpointError, match='a.pth holds NaN or infinity in 1 of .* diverged'):
+            check(model, dict(state_dict=state), 'a.pth')
+
+
+@pytest.mark.parametrize(
+    'text', ['<!DOCTYPE html>\n<html>', 'version https://git-lfs.github.com/spec/v1\noid sha256:1']
+)
+def test_a_page_in_the_place_of_a_checkpoint(text, tmp_path):
+    (tmp_path / 'a.pth').write_text(text)
+    with pytest.raises(CheckpointError, match='a.pth is text, which begins with .*download the file itself'):
+        read_checkpoint(str(tmp_path / 'a.pth'))

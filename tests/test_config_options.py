@@ -1,9 +1,11 @@
 """Settings of --cfg-options and of child configs reach everything that follows from them."""
 
 import pytest
+from mmdet.registry import MODELS
 
 from conftest import CONFIGS
 from mmcentermask.apis import InputError, load_config
+from mmcentermask.apis.building_errors import as_config_error
 from mmcentermask.apis.run_check import check_run
 
 CUSTOM = str(CONFIGS / 'centermask-lite_v19-slim-dw-ese_fpn_custom.py')
@@ -69,11 +71,65 @@ def test_a_child_config_that_sets_the_parts_is_taken_at_its_word(tmp_path):
         ({'max_iters': '5x'}, "max_iters is '5x'"),
         ({'max_iters': 0}, 'max_iters is 0'),
         ({'classes': []}, 'names no class'),
+        ({'custom_imports.imports': ['a']}, 'nothing reads it now'),
+        ({'model.bakbone.arch': 'V-39'}, r'CenterMask has no bakbone; did you mean backbone\?'),
+        ({'model.backbone.depht': 3}, 'VoVNet has no depht; it takes arch, '),
+        ({'model.test_cfg.max_per_image': 3}, r'did you mean max_per_img\?'),
+        ({'model.test_cfg.nms.iou_thr': 0.5}, r'did you mean iou_threshold\?'),
+        ({'optim_wrapper.optimizer.lrr': 1}, r'has no lrr; did you mean lr\?'),
+        ({'default_hooks.checkpoint.intervall': 1}, r'did you mean interval\?'),  # told after the run otherwise
+        ({'test_dataloader.dataset.pipeline.1.scal': 1}, r'Resize has no scal; did you mean scale\?'),
+        ({'test_dataloader.dataset.pipeline.9.scale': 1}, 'Index 9 exceeds the length of list'),
+        ({'model.num_classes.x': 1}, 'does not fit the config'),
+        ({'model.test_cfg.max_per_img': 'many'}, "is 'many', where the config has 50: give a number"),
+        ({'train_cfg.val_interval': 0}, '1 or more'),
     ],
 )
 def test_an_option_that_would_change_nothing_is_told(options, message):
     with pytest.raises(InputError, match=message):
         load_config(CUSTOM, options)
+
+
+def test_options_that_the_config_has_not_yet():
+    options = {
+        'model.backbone.with_cp': True,
+        'model.backbone.init_cfg.type': 'Pretrained',
+        'model.backbone.init_cfg.checkpoint': 'vovnet39.pth',
+        'model.neck._delete_': True,
+        'model.neck.type': 'PAFPN',
+        'model.neck.in_channels': [256, 384, 512],
+        'model.test_cfg.min_bbox_size': 2,
+        'default_hooks.checkpoint.save_best': 'coco/segm_mAP',
+        'optim_wrapper.paramwise_cfg.bias_decay_mult': 0,
+        'train_dataloader.pin_memory': True,
+    }
+    cfg = load_config(CUSTOM, options)
+    assert cfg.model.neck == dict(type='PAFPN', in_channels=[256, 384, 512])
+    assert cfg.model.backbone.init_cfg.checkpoint == 'vovnet39.pth' and cfg.model.backbone.with_cp
+
+
+def build_error(**model):
+    """What is told of a model that cannot be built."""
+    try:
+        MODELS.build(model)
+    except Exception as error:
+        return as_config_error(error)
+
+
+class OwnNeck:
+    def __init__(self, depth):
+        raise ValueError('of the user')
+
+
+def test_what_cannot_be_built_is_told_with_the_nearest_name():
+    assert str(build_error(type='VovNet')).endswith("'VovNet', but there is no such model; did you mean VoVNet?")
+    assert 'unexpected keyword' in str(build_error(type='VoVNet', arch='V-39', attentoin='eSE'))
+    assert str(build_error(type='VoVNet', arch='V-39', attentoin='eSE')).endswith('; did you mean attention?')
+    assert 'FPN of the config cannot be built (TypeError: ' in str(build_error(type='FPN', in_channels=3))
+
+
+def test_an_error_in_a_users_own_module_keeps_its_traceback():
+    assert build_error(type=OwnNeck, depth=3) is None and as_config_error(ValueError('of a run')) is None
 
 
 @pytest.mark.parametrize(

@@ -30,6 +30,7 @@ from mmcentermask.apis import (
 )
 from mmcentermask.apis.image_inputs import result_names
 from mmcentermask.datasets import CLASSES
+from mmcentermask.errors import ConfigError
 
 HEIGHT, WIDTH = 60, 90
 
@@ -211,6 +212,7 @@ def test_names_that_clash():
     assert names('a/1.png', 'b/1.png') == [('a_1.png.json', 'a_1.png'), ('b_1.png.json', 'b_1.png')]
     assert names('a/1.png', 'a/1.png') == [('1.json', '1.png')] * 2
     assert result_names([b'', b''], 3)[1] == ('00000004.json', '00000004.jpg')
+    assert names('a/../1.png', '../b/1.png')[1] == ('b_1.png.json', 'b_1.png')
     assert names('http://host/a.jpg?size=1')[0] == ('a.json', 'a.jpg')
     hard = ['A.jpg', 'a.jpg', 'x_1.png', 'x/1.png', '1.png', '/1.png', 'a.pgm', 'a.pgm.png', 'a', 'a.png', b'', '0.jpg']
     found = [name.lower() for pair in result_names(hard) for name in pair]
@@ -355,8 +357,13 @@ def test_refused_models(folder, tmp_path):
     config, weights = str(folder / 'tiny.py'), str(folder / 'weights.pth')
     with pytest.raises(MissingFileError, match='nowhere.py'):
         CenterMaskInferencer('nowhere.py', weights)
+    (tmp_path / 'empty.json').write_text('{}')
+    with pytest.raises(ConfigError, match='empty.json has no model'):
+        CenterMaskInferencer(str(tmp_path / 'empty.json'), weights)
+    with pytest.raises(MissingFileError, match='there is no config no_model, and no model of this name'):
+        CenterMaskInferencer('no_model')
     with pytest.raises(MissingFileError, match='nowhere.pth'):
-        CenterMaskInferencer(config, 'nowhere.pth')
+        CenterMaskInferencer(Path(config), Path('nowhere.pth'))
     state = torch.load(weights)['state_dict']
     torch.save({'state_dict': {k: v for k, v in state.items() if 'neck' not in k}}, tmp_path / 'other.pth')
     with pytest.raises(CheckpointError, match=r'other.pth is of another model.*neck'):

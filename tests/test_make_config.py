@@ -61,6 +61,12 @@ def test_files_in_the_encodings_that_training_reads(data, encoding):
     assert val == 2
 
 
+def test_a_config_that_is_there_is_kept(data, capsys):
+    Path('own.py').write_text('mine')
+    assert run_tool('tools/make_config.py', 'data', '--out', 'own.py') == 1
+    assert 'own.py is there already' in capsys.readouterr().err and Path('own.py').read_text() == 'mine'
+
+
 def test_one_file_is_split_and_that_is_told(data, capsys):
     assert run_tool('tools/make_config.py', f'data/{TRAIN_ANN}', '--out', 'own.py') == 0
     out = capsys.readouterr().out

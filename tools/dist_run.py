@@ -5,6 +5,7 @@ python tools/dist_run.py SCRIPT GPUS ARGUMENTS...
 On several machines set NNODES, NODE_RANK, MASTER_ADDR and PORT (29500 by default; on one machine a free one).
 """
 
+import logging
 import os
 import socket
 import sys
@@ -36,6 +37,7 @@ def run(script: str, gpus: str, arguments: list[str]) -> int:
     options = dict(nnodes=nodes, node_rank=env.get('NODE_RANK') or '0', master_port=port, nproc_per_node=gpus)
     options['master_addr'] = env.get('MASTER_ADDR') or '127.0.0.1'
     words = [f'--{name.replace("_", "-")}={value}' for name, value in options.items()]
+    logging.disable()  # of torchrun, which repeats a failure in many lines
     try:
         main([*words, str(TOOLS / script), *arguments, '--launcher', 'pytorch'])
     except ChildFailedError as error:  # a process that raised or refused has said why
@@ -48,12 +50,11 @@ def run(script: str, gpus: str, arguments: list[str]) -> int:
         reason = str(error).splitlines()[0].rstrip('.')
         print(f'error: the processes cannot meet at port {port} ({reason}): set PORT to a free one.', file=sys.stderr)
         return 1
-    except ValueError as error:  # a number of processes that is none
-        print(f'error: {error}: give the number of GPUs, or of processes on a CPU.', file=sys.stderr)
+    except (ValueError, AssertionError):  # a number of processes that is none
+        print(f'error: GPUS is {gpus!r}: give the number of GPUs, or of processes on a CPU.', file=sys.stderr)
         return 1
     return 0
 
 
 if __name__ == '__main__':
-    os.environ.setdefault('LOGLEVEL', 'CRITICAL')  # torchrun tells a failure in many lines, after the process itself
     sys.exit(run(sys.argv[1], sys.argv[2], sys.argv[3:]))

@@ -30,6 +30,8 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
 def make_config(args: argparse.Namespace) -> None:
     """Write the config, and say what it holds."""
     apis.check_least(args, batch_size=1)
+    if args.out.exists():
+        raise apis.InputError(f'{args.out} is there already: name another file with --out, or delete it.')
     train, val = find_exports(args.annotations, args.images)
     if args.val is not None:
         val, _ = find_exports(args.val, args.val_images or args.images)

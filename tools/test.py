@@ -60,6 +60,12 @@ def test(args: argparse.Namespace) -> None:
     if args.show or args.show_dir:
         cfg = trigger_visualization_hook(cfg, args)
     apis.check_writable(cfg.work_dir, '--work-dir')
+    if args.show_dir:
+        apis.check_writable(Path(cfg.work_dir, args.show_dir), '--show-dir')
+    if args.out is not None:
+        if Path(args.out).is_dir():
+            raise apis.InputError(f'--out is {args.out}, which is a folder: name a file.')
+        apis.check_writable(Path(args.out).parent, '--out')
     apis.start_processes(cfg, args.launcher, args.local_rank)
     if args.fast is not None and not issubclass(MODELS.get(cfg.model.type), CenterMask):
         raise apis.InputError(f'--fast is for a CenterMask, but {args.config} has a {cfg.model.type}: leave it out.')

@@ -116,7 +116,9 @@ class CenterMaskInferencer(DetInferencer):
         options = given.arguments
         check_prediction_options(options['batch_size'], options['pred_score_thr'], options['out_dir'])
         self._failed, self._reached, self._total = {}, 0, 0
-        results = super().__call__(inputs, *args, **kwargs)
+        with warnings.catch_warnings():
+            warnings.filterwarnings('ignore', 'torch.meshgrid')  # in mmdet
+            results = super().__call__(inputs, *args, **kwargs)
         self._report_failures(results)
         self._report_limit()
         return results

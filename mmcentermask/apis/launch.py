@@ -39,7 +39,7 @@ def check_least(args: argparse.Namespace, **least: float) -> None:
     """
     for option, smallest in least.items():
         value = getattr(args, option)
-        if value is not None and value < smallest:
+        if value is not None and not value >= smallest:  # nor NaN
             raise InputError(f'--{option} is {value}: give {smallest} or more.')
 
 
@@ -136,7 +136,7 @@ def report_input_errors(job: Callable[[argparse.Namespace], None], args: argpars
     """
     code = 0
     # of torch, on what no user can change
-    warnings.filterwarnings('ignore', 'torch.meshgrid|.*`broadcast_buffers` is deprecated')
+    warnings.filterwarnings('ignore', 'torch.meshgrid|.*`broadcast_buffers` is deprecated|Grad strides do not match')
     try:
         job(args)
     except Exception as error:

@@ -202,6 +202,8 @@ def coco_splits(cfg: Config, names: Iterable[str]) -> list[CocoSplit]:
     num_classes, splits = num_classes_of(cfg.model), {}
     for name in names:
         place = f'{name}_dataloader.dataset'
+        if not cfg.get(f'{name}_dataloader'):
+            raise InputError(f'the config has no {name}_dataloader: give one that has.')
         parts = list(leaves(cfg[f'{name}_dataloader']['dataset']))
         for part in (*parts, *_evaluators(cfg, name)):
             _check_package(part)
