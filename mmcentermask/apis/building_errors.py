@@ -33,8 +33,10 @@ def as_config_error(error: Exception) -> ConfigError | None:
     """
     frames = [frame for frame, _ in traceback.walk_tb(error.__traceback__)]
     building = [frame for frame in frames if _builds(frame)]
+    if not building:
+        return None
     file = frames[-1].f_code.co_filename
-    if not building or (os.path.isfile(file) and not file.startswith(_INSTALLED)):
+    if os.path.isfile(file) and not file.startswith(_INSTALLED):
         return None
     values = next((f.f_locals for f in reversed(building) if 'obj_type' in f.f_locals), {})
     part, name = values.get('obj_cls'), values.get('obj_type')
