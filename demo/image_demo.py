@@ -15,8 +15,10 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
     """Read the command line."""
     parser = argparse.ArgumentParser(description='Find and segment the objects in images.')
     parser.add_argument('inputs', metavar='IMAGE_OR_FOLDER', nargs='+', help='images, folders of images')
-    parser.add_argument('config', help='config file')
-    parser.add_argument('--weights', metavar='FILE', required=True, help='checkpoint of this config')
+    parser.add_argument('config', help='config file, or the name of a model')
+    parser.add_argument(
+        '--weights', metavar='FILE', help='checkpoint of this config (default: of a name, the published one)'
+    )
     parser.add_argument('--out-dir', default='outputs', help='folder to write to (default: %(default)s)')
     parser.add_argument('--recursive', action='store_true', help='look into the folders in folders, too')
     parser.add_argument('--device', help='where to predict (default: the GPU, else the CPU)')

@@ -48,17 +48,9 @@ def train(args: argparse.Namespace) -> None:
     apis.set_resume(cfg, args.resume)
     apis.check_writable(cfg.work_dir, '--work-dir')
     apis.start_processes(cfg, args.launcher, args.local_rank)
-<<<<<<< HEAD
-    apis.check_once(apis.check_run, cfg)
-    if not args.no_check:
-        apis.check_once(apis.check_data_for_training, cfg)
-    apis.check_once(apis.check_model_for_training, cfg)
-    with apis.named_image_errors(cfg, 'val'):
-=======
     check_data = [] if args.no_check else [apis.check_data_for_training]
     apis.check_once(cfg, apis.check_run, *check_data, apis.check_model_for_training)
-    with apis.named_image_errors():
->>>>>>> 71a038a (Turn what mmengine raises while it builds a config into a sentence, and leave no folder of a run that never began)
+    with apis.named_image_errors(cfg, 'val'):
         apis.build_runner(cfg).train()
 
 

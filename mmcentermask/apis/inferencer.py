@@ -62,7 +62,8 @@ class CenterMaskInferencer(DetInferencer):
 
     Args:
         model (str | Path | dict | Config, optional): As DetInferencer; the name of a model of this package, too.
-        weights (str | Path, optional): As DetInferencer. Defaults to the published ones of a model that is given by name.
+        weights (str | Path, optional): As DetInferencer. Defaults to the published ones of a model that is given by
+            name.
         device (str, optional): As DetInferencer.
         *args: As DetInferencer.
         cfg_options (dict | list[str], optional): Parts of the config to override, as
@@ -107,7 +108,9 @@ class CenterMaskInferencer(DetInferencer):
         try:
             return super()._load_model_from_metafile(model)
         except ValueError as error:
-            raise MissingFileError(f'there is no config and no model {model}: {nearest_models(model)}') from error
+            raise MissingFileError(
+                f'there is no config {model}, and no model of this name: {nearest_models(model)}'
+            ) from error
 
     def __call__(self, inputs: Any, *args, **kwargs) -> dict[str, Any]:
         """Predict; arguments and results are those of DetInferencer, and what the class says."""

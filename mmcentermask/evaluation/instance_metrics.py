@@ -1,16 +1,10 @@
 """mmdet's metrics: of LVIS and Cityscapes with any NumPy, of COCO with any encoding and order of classes."""
 
-<<<<<<< HEAD
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
-=======
 import io
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, redirect_stdout
 from typing import TextIO
->>>>>>> 71a038a (Turn what mmengine raises while it builds a config into a sentence, and leave no folder of a run that never began)
-from unittest import mock
 
 import numpy as np
 from mmdet.evaluation import CityScapesMetric, CocoMetric, LVISMetric
@@ -27,8 +21,13 @@ def names_of_old_numpy() -> Iterator[None]:
     ``numpy.float``, which ``lvis`` uses, is gone since NumPy 1.24; ``numpy.in1d``, which ``cityscapesscripts`` uses,
     since 2.4.
     """
-    with mock.patch.multiple(np, float=float, in1d=np.isin, create=True):
+    missing = {name: value for name, value in dict(float=float, in1d=np.isin).items() if not hasattr(np, name)}
+    vars(np).update(missing)
+    try:
         yield
+    finally:
+        for name in missing:
+            delattr(np, name)
 
 
 @METRICS.register_module()
@@ -87,14 +86,13 @@ class CocoInstanceMetric(CocoMetric):
             with get_local_path(ann_file, backend_args=self.backend_args) as path:
                 self._coco_api = CocoReader(path)
 
-<<<<<<< HEAD
     def results2json(self, results: Sequence[dict], outfile_prefix: str) -> dict[str, str]:
         """Write predictions with the ids of their categories; return what kind is in which file."""
         self.cat_ids = self._coco_api.get_cat_ids(cat_names=self.dataset_meta['classes'])  # as labels are numbered
         files = super().results2json(results, outfile_prefix)
         self.cat_ids = sorted(self.cat_ids)  # as COCOeval orders them, by which class-wise scores are named
         return files
-=======
+
     def compute_metrics(self, results: list) -> dict[str, float]:
         """Compute the scores; of what pycocotools prints meanwhile, only its tables are shown.
 
@@ -106,4 +104,3 @@ class CocoInstanceMetric(CocoMetric):
         """
         with redirect_stdout(_Tables(sys.stdout)):
             return super().compute_metrics(results)
->>>>>>> 71a038a (Turn what mmengine raises while it builds a config into a sentence, and leave no folder of a run that never began)
