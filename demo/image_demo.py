@@ -57,9 +57,14 @@ def make_fast(model, precision: str):
 def predict(args: argparse.Namespace) -> None:
     """Predict, draw and write as the command line says."""
     from mmcentermask import apis
+    from mmcentermask.model_index import is_model
 
     if not args.out_dir:
         raise apis.InputError('--out-dir is empty: name a folder.')
+    if args.weights is None and not is_model(args.config):
+        raise apis.InputError(
+            'there are no --weights: give a checkpoint of the config, or the name of a published model.'
+        )
     # what needs no model, before it is made
     apis.check_prediction_options(args.batch_size, args.pred_score_thr, args.out_dir)
     apis.check_device(args.device)

@@ -240,7 +240,7 @@ def test_the_memory_that_the_documentation_names_for_lvis():
 
 @pytest.mark.parametrize(
     'kind, name, stand_in',
-    [(LVISInstanceMetric, 'float', float), (CityscapesInstanceMetric, 'in1d', np.isin)],
+    [(LVISInstanceMetric, 'float', float), (CityscapesInstanceMetric, 'in1d', vars(np).get('in1d', np.isin))],
 )
 def test_a_metric_gets_the_name_that_numpy_has_no_longer(kind, name, stand_in, monkeypatch):
     seen = []

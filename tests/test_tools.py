@@ -146,11 +146,15 @@ BAD_DATA = {
     'no annotation file': (remove(TRAIN_JSON), [], ['no annotation file', TRAIN_ANN]),
     'no annotation file to validate': (remove(VAL_JSON), [], ['no annotation file', VAL_ANN]),
     'not JSON': (write(TRAIN_JSON, b'{"images": ['), [], [TRAIN_ANN, 'not JSON']),
-    'not text': (write(TRAIN_JSON, b'\xff\xfe\x00'), [], [TRAIN_ANN, 'not JSON']),
+    'not text': (write(TRAIN_JSON, b'\xff\xfe\x00'), [], [TRAIN_ANN, 'no text in UTF-8 or UTF-16']),
     'a list': (write(TRAIN_JSON, b'[]'), [], [TRAIN_ANN, "no list 'images'"]),
     'no categories': (edit(TRAIN_JSON, lambda c: c.pop('categories')), [], [TRAIN_ANN, "no list 'categories'"]),
     'no boxes': (edit(TRAIN_JSON, lambda c: c['annotations'][3].pop('bbox')), [], ['annotations[3]', 'no bbox']),
-    'no iscrowd': (edit(VAL_JSON, lambda c: c['annotations'][0].pop('iscrowd')), [], ['annotations[0]', 'no iscrowd']),
+    'no category': (
+        edit(VAL_JSON, lambda c: c['annotations'][0].pop('category_id')),
+        [],
+        ['annotations[0]', 'no category_id'],
+    ),
     'a class is missing': (edit(TRAIN_JSON, only_class('star')), [], ["classes=('star',)", 'model.num_classes=1']),
     'other order': (
         edit(VAL_JSON, lambda c: c['categories'].reverse()),
@@ -421,7 +425,7 @@ def test_a_run_that_never_began_leaves_no_folder(bench, capsys):
     assert 'log_level' not in refused(capsys, *args, 'randomness.seed=x') and not (bench / 'run').exists()
     (bench / 'run').mkdir()
     (bench / 'run/mine').write_text('')
-    assert 'no such hook' in refused(capsys, *args, 'custom_hooks=[dict(type="NoHookAtAll")]')
+    assert 'no such hook' in refused(capsys, *args, 'default_hooks.logger.type=NoHookAtAll')
     assert 'mine' in os.listdir('run') and not list((bench / 'run').glob('*/'))
 
 

@@ -50,7 +50,7 @@ def train(args: argparse.Namespace) -> None:
     apis.start_processes(cfg, args.launcher, args.local_rank)
     check_data = [] if args.no_check else [apis.check_data_for_training]
     apis.check_once(cfg, apis.check_run, *check_data, apis.check_model_for_training)
-    with apis.named_image_errors(cfg, 'val'):
+    with apis.named_image_errors(cfg, 'train', 'val'):
         apis.build_runner(cfg).train()
 
 

@@ -63,15 +63,15 @@ def _check(cfg: Config, names: list[str]) -> None:
 
 
 @contextmanager
-def named_image_errors(cfg: Config, name: str) -> Iterator[None]:
+def named_image_errors(cfg: Config, *names: str) -> Iterator[None]:
     """Name the image where a run fails at one, in a worker of a data loader too.
 
     Args:
         cfg (Config): The whole config.
-        name (str): The split that is evaluated: ``'val'`` or ``'test'``.
+        *names (str): The splits of the run: ``'train'``, ``'val'`` or ``'test'``.
 
     Raises:
-        ImageError: If an image of the evaluation cannot be decoded, or training found none that can be read.
+        ImageError: If an image cannot be decoded that must be, or training found none that can be read.
 
     >>> with named_image_errors(cfg, 'test'):  # doctest: +SKIP
     ...     runner.test()
@@ -81,9 +81,9 @@ def named_image_errors(cfg: Config, name: str) -> Iterator[None]:
     except ImageError as error:  # a worker's has its whole traceback for a text
         raise ImageError(str(error).split(f'{ImageError.__name__}: ')[-1].strip()) from error
     except AssertionError:  # mmcv's loader has no error of its own: look for what it may have met
-        for split in coco_splits(cfg, [name] if cfg.get(f'{name}_dataloader') else []):
+        for split in coco_splits(cfg, [name for name in names if cfg.get(f'{name}_dataloader')]):
             inspection = inspect_dataset(split, workers=16)
-            if 'image-damaged' in inspection.found:
+            if 'image-damaged' in inspection.found and inspection.is_error('image-damaged'):
                 raise ImageError(sentence(inspection, 'image-damaged')) from None
         raise
 
