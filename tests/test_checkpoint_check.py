@@ -40,7 +40,8 @@ def test_what_is_left_as_it_was_built_is_warned_of(options, words, capsys):
 
 def test_the_same_variant_gives_no_warning(capsys):
     with torch.device('meta'):
-        check_start(VoVNet('V-39'), ese_weights(), 'vovnet39.pth')
+        model = VoVNet('V-39')
+    check_start(model, ese_weights(), 'vovnet39.pth')
     assert capsys.readouterr() == ('', '')
 
 
