@@ -360,7 +360,7 @@ def test_refused_models(folder, tmp_path):
     (tmp_path / 'empty.json').write_text('{}')
     with pytest.raises(ConfigError, match='empty.json has no model'):
         CenterMaskInferencer(str(tmp_path / 'empty.json'), weights)
-    with pytest.raises(MissingFileError, match='there is no config and no model no_model: '):
+    with pytest.raises(MissingFileError, match='there is no config no_model, and no model of this name'):
         CenterMaskInferencer('no_model')
     with pytest.raises(MissingFileError, match='nowhere.pth'):
         CenterMaskInferencer(Path(config), Path('nowhere.pth'))
