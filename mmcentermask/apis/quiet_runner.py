@@ -72,9 +72,10 @@ class QuietRunner(Runner):
         except Exception:
             self._prints.close()
             if not self._begun:
-                for handler in MMLogger.get_current_instance().handlers:
-                    if isinstance(handler, logging.FileHandler):
-                        handler.close()
+                logger = MMLogger.get_current_instance()
+                for handler in [h for h in logger.handlers if isinstance(h, logging.FileHandler)]:
+                    logger.removeHandler(handler)  # mmengine writes to the file of whichever is left
+                    handler.close()
                 shutil.rmtree(self._work_dir if self._is_new else self._log_dir, ignore_errors=True)
             raise
 
