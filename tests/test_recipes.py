@@ -2,6 +2,7 @@
 
 import copy
 import math
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -65,8 +66,15 @@ def test_steps(name, iterations, steps, images):
     assert cfg.train_cfg.max_iters == iterations and 'end' not in decay and cfg.auto_scale_lr.base_batch_size == images
 
 
-def test_cosine_of_another_length_is_one_option():
-    config = str(BASES / 'schedules/sgd_3x-cosine.py')
+def with_model(folder, part):
+    """Write a config of a model and one of the bases; return its path."""
+    path = Path(folder, 'with_model.py')
+    path.write_text(f'_base_ = {[str(BASES / "models/centermask_fpn.py"), str(BASES / part)]!r}\n')
+    return str(path)
+
+
+def test_cosine_of_another_length_is_one_option(tmp_path):
+    config = with_model(tmp_path, 'schedules/sgd_3x-cosine.py')
     cfg = load_config(config, {'max_iters': 90000})
     assert cfg.train_cfg.max_iters == 90000 and cfg.param_scheduler[0].end == cfg.param_scheduler[1].begin == 333
     short = {'train_cfg.max_iters': 12, 'param_scheduler.0.end': 4, 'param_scheduler.1.begin': 4}
@@ -240,7 +248,8 @@ def test_activation_checkpointing_changes_no_gradient():
 
 def small_dataset(name, data, size=None):
     """The training data set of a recipe over the drawn data; ``size``: of its images, in the place of 1024."""
-    cfg = load_config(str(BASES / f'datasets/{name}.py'), {'data_root': str(data)}).train_dataloader.dataset
+    config = with_model(Path(data).parent, f'datasets/{name}.py')
+    cfg = load_config(config, {'data_root': str(data)}).train_dataloader.dataset
     inner = cfg.get('dataset', cfg)
     inner.metainfo = dict(classes=('ellipse', 'rectangle', 'triangle', 'star'))
     for transform in inner.pipeline if size is not None else ():
@@ -305,9 +314,8 @@ def test_copy_paste_gives_boxes_that_fit_their_masks(data):
 @pytest.mark.parametrize('name', ['coco_lsj', 'coco_copy-paste'])
 def test_training_with_an_augmentation(name, tiny, data):
     cfg = load_config(str(tiny), {})
-    cfg.train_dataloader.dataset = load_config(
-        str(BASES / f'datasets/{name}.py'), {'data_root': str(data)}
-    ).train_dataloader.dataset
+    config = with_model(Path(data).parent, f'datasets/{name}.py')
+    cfg.train_dataloader.dataset = load_config(config, {'data_root': str(data)}).train_dataloader.dataset
     inner = cfg.train_dataloader.dataset.get('dataset', cfg.train_dataloader.dataset)
     inner.metainfo = cfg.val_dataloader.dataset.metainfo
     for transform in inner.pipeline:

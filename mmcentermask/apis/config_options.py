@@ -14,6 +14,7 @@ from typing import Any
 from mmdet import registry
 from mmengine import list_from_file
 from mmengine.config import Config
+from mmengine.optim import AmpOptimWrapper, OptimWrapper
 from mmengine.registry import Registry
 from mmengine.runner import Runner
 
@@ -73,6 +74,8 @@ def _check_option(cfg: Config, name: str, options: dict[str, Any]) -> None:
         raise InputError(f'--cfg-options {name} is {options[name]!r}, where the config has {old}: give a number.')
     part = _part(options.get(f'{section}.type', place.get('type')))
     taken = parameters(part) if part is not None else {}
+    if part is OptimWrapper:  # which --amp makes an AmpOptimWrapper
+        taken = {**parameters(AmpOptimWrapper), **taken}
     if key in place or key in taken:
         return
     # whatever reads a dict without a type may know more keys; of the model's, few are alike
