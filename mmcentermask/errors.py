@@ -1,5 +1,8 @@
 """Errors whose message is one sentence for the user: what is wrong, what was expected, and how to fix it."""
 
+import difflib
+from collections.abc import Iterable
+
 __all__ = [
     'AnnotationError',
     'CheckpointError',
@@ -9,6 +12,7 @@ __all__ = [
     'InvalidLossError',
     'MissingFileError',
     'OutputError',
+    'did_you_mean',
 ]
 
 
@@ -42,3 +46,20 @@ class OutputError(InputError, OSError):
 
 class InvalidLossError(InputError, FloatingPointError):
     """A loss or a weight is NaN or infinite."""
+
+
+def did_you_mean(name: str, names: Iterable[str], number: int = 1, cutoff: float = 0.6, prefix: str = '') -> str:
+    """Return a hint for the end of a message, or '' where no name is like the given one.
+
+    Args:
+        name (str): A misspelt name.
+        names (iterable of str): Those that there are.
+        number (int): Names to tell at most. Defaults to 1.
+        cutoff (float): Least likeness, 0 to 1. Defaults to 0.6.
+        prefix (str): Told before each name. Defaults to ''.
+
+    >>> did_you_mean('depht', ['depth', 'stem'])
+    'did you mean depth?'
+    """
+    found = difflib.get_close_matches(name, names, number, cutoff)
+    return f'did you mean {" or ".join(prefix + near for near in found)}?' if found else ''

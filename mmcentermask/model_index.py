@@ -1,7 +1,7 @@
 """Names of the models of this package, which stand for their config files."""
 
-import difflib
 import fnmatch
+import functools
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -9,7 +9,7 @@ from typing import Any
 from mmengine.fileio import load
 from mmengine.infer import BaseInferencer
 
-from .errors import MissingFileError
+from .errors import MissingFileError, did_you_mean
 
 __all__ = ['add_models_to_mmdet', 'find_config', 'find_weights', 'is_model', 'list_models', 'nearest_models']
 
@@ -59,8 +59,8 @@ def nearest_models(name: str) -> str:
     >>> nearest_models('centermask_v39_fpn_ms-3x_coco')  # doctest: +SKIP
     'did you mean centermask_v39-ese_fpn_ms-3x_coco?'
     """
-    nearest = difflib.get_close_matches(Path(name).name.removesuffix('.py').lower(), _config_files(), n=3)
-    return f'did you mean {" or ".join(nearest)}?' if nearest else 'mmcentermask.list_models() lists all names.'
+    hint = did_you_mean(Path(name).name.removesuffix('.py').lower(), _config_files(), number=3)
+    return hint or 'mmcentermask.list_models() lists all names.'
 
 
 def find_config(model: str) -> str:
@@ -107,11 +107,12 @@ def find_weights(model: str) -> str:
     return weights
 
 
-def _models() -> Iterator[dict[str, Any]]:
-    """Yield the entries of the metafile as mmengine reads them, with absolute paths and a place for weights."""
+@functools.cache
+def _models() -> list[dict[str, Any]]:
+    """Return the entries of the metafile as mmengine reads them, with absolute paths and a place for weights."""
     root = _root()
-    for entry in load(str(root / 'configs' / 'centermask' / 'metafile.yml'))['Models']:
-        yield {**entry, 'Config': str(root / entry['Config']), 'Weights': entry.get('Weights')}
+    entries = load(str(root / 'configs' / 'centermask' / 'metafile.yml'))['Models']
+    return [{**entry, 'Config': str(root / entry['Config']), 'Weights': entry.get('Weights')} for entry in entries]
 
 
 def add_models_to_mmdet() -> None:

@@ -108,6 +108,13 @@ def test_options_that_the_config_has_not_yet():
     assert cfg.model.backbone.init_cfg.checkpoint == 'vovnet39.pth' and cfg.model.backbone.with_cp
 
 
+def test_weights_for_a_model_that_has_none(tmp_path):
+    (tmp_path / 'own.py').write_text(f'_base_ = {CUSTOM!r}\nmodel = dict(backbone=dict(init_cfg=None))\n')
+    weights = dict(type='Pretrained', checkpoint='a.pth')
+    options = {f'model.backbone.init_cfg.{key}': value for key, value in weights.items()}
+    assert load_config(str(tmp_path / 'own.py'), options).model.backbone.init_cfg == weights
+
+
 def build_error(**model):
     """What is told of a model that cannot be built."""
     try:

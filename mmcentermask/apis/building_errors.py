@@ -1,22 +1,20 @@
 """Turns what mmengine raises while it builds a part of a config into one sentence."""
 
-import difflib
 import inspect
 import os
 import re
 import sysconfig
 import textwrap
 import traceback
-from collections.abc import Iterable
 from pathlib import Path
 from types import FrameType
 
 from mmengine.registry import Registry
 from torch.utils.data import DataLoader
 
-from ..errors import ConfigError
+from ..errors import ConfigError, did_you_mean
 
-__all__ = ['as_config_error', 'nearest', 'parameters', 'registered']
+__all__ = ['as_config_error', 'parameters', 'registered']
 
 _INSTALLED = (*(sysconfig.get_paths()[key] for key in ('stdlib', 'purelib', 'platlib')), str(Path(__file__).parents[1]))
 
@@ -44,16 +42,16 @@ def as_config_error(error: Exception) -> ConfigError | None:
         part = name = DataLoader
     if part is None and isinstance(name, str):
         registry = values['registry']
-        hint = (
-            nearest(name, registered(registry)) or '; correct the name, or import what registers it (custom_imports).'
-        )
-        return ConfigError(f'the config has the type {name!r}, but there is no such {registry.name}{hint}')
+        hint = did_you_mean(name, registered(registry))
+        hint = hint or 'correct the name, or import what registers it (custom_imports).'
+        return ConfigError(f'the config has the type {name!r}, but there is no such {registry.name}; {hint}')
     message = str(error.args[0] if isinstance(error, KeyError) and error.args else error)
     reason = textwrap.shorten(message.strip().split('\n')[0].rstrip('.'), 200)
     unexpected = re.search(r"unexpected keyword argument '(\w+)'", message)
-    hint = nearest(unexpected[1], parameters(part)) if unexpected and part is not None else ''
+    hint = did_you_mean(unexpected[1], parameters(part)) if unexpected and part is not None else ''
+    hint = f'; {hint}' if hint else ': correct its settings.'
     what = f'{part.__name__} of the config' if part is not None else 'the config'
-    return ConfigError(f'{what} cannot be built ({type(error).__name__}: {reason}){hint or ": correct its settings."}')
+    return ConfigError(f'{what} cannot be built ({type(error).__name__}: {reason}){hint}')
 
 
 def _builds(frame: FrameType) -> bool:
@@ -63,24 +61,6 @@ def _builds(frame: FrameType) -> bool:
         and function.startswith('build_')
         or (module == 'mmengine.runner.runner' and function == '__init__')
     )
-
-
-def nearest(name: str, names: Iterable[str], cutoff: float = 0.6) -> str:
-    """Return ``'; did you mean NAME?'``, or '' where none is like it.
-
-    Args:
-        name (str): A misspelt name.
-        names (iterable of str): Those that there are.
-        cutoff (float): Least likeness, 0 to 1. Defaults to 0.6.
-
-    Returns:
-        str: For the end of a message.
-
-    >>> nearest('depht', ['depth', 'stem'])
-    '; did you mean depth?'
-    """
-    found = difflib.get_close_matches(name, sorted(names), n=1, cutoff=cutoff)
-    return f'; did you mean {found[0]}?' if found else ''
 
 
 def parameters(part: type) -> dict[str, inspect.Parameter]:

@@ -19,8 +19,8 @@ from mmengine.registry import Registry
 from mmengine.runner import Runner
 
 from ..datasets.config_datasets import leaves
-from ..errors import InputError
-from .building_errors import nearest, parameters, registered
+from ..errors import InputError, did_you_mean
+from .building_errors import parameters, registered
 from .data_root import set_data_root
 
 __all__ = ['check_option_names', 'limit_intervals', 'merge_options', 'set_classes', 'set_from_file', 'set_max_iters']
@@ -59,12 +59,14 @@ def merge_options(cfg: Config, options: dict[str, Any]) -> None:
 
 
 def _check_option(cfg: Config, name: str, options: dict[str, Any]) -> None:
-    """Check that an option's place in the config takes its last key, and that no text replaces a number."""
+    """Check that an option's place in the config, made where it is None, takes its last key, and a number no text."""
     steps, place, section = name.split('.'), cfg, ''
     for i, key in enumerate(steps):  # down to the last key, or the first that is not there
         section = '.'.join(steps[:i])
         if i == len(steps) - 1 or (isinstance(place, dict) and key not in place):
             break
+        if isinstance(place, dict) and place[key] is None and not steps[i + 1].isdigit():
+            place[key] = {}  # as of init_cfg=None, into which mmengine puts nothing
         is_index = isinstance(place, list) and key.isdigit() and int(key) < len(place)
         place = place[int(key)] if is_index else place.get(key) if hasattr(place, 'get') else None
     if not isinstance(place, dict) or key in ('type', '_delete_', '_scope_') or f'{section}._delete_' in options:
@@ -79,10 +81,12 @@ def _check_option(cfg: Config, name: str, options: dict[str, Any]) -> None:
     if key in place or key in taken:
         return
     # whatever reads a dict without a type may know more keys; of the model's, few are alike
-    hint = nearest(key, {*place, *taken} if part is not None or name.startswith('model.') else (), 0.7)
+    known = {*place, *taken} if part is not None or name.startswith('model.') else ()
+    hint = did_you_mean(key, known, cutoff=0.7)
     if hint or (part is not None and not any(p.kind is p.VAR_KEYWORD for p in taken.values())):
         owner = part.__name__ if part is not None else section
-        raise InputError(f'--cfg-options {name}: {owner} has no {key}{hint or "; it takes " + ", ".join(taken) + "."}')
+        hint = hint or f'it takes {", ".join(taken)}.'
+        raise InputError(f'--cfg-options {name}: {owner} has no {key}; {hint}')
 
 
 def _part(kind: Any) -> Callable | None:
@@ -142,9 +146,9 @@ def check_option_names(cfg: Config, names: Iterable[str]) -> None:
                 f'--cfg-options {name}: it was used while the config file was read, and nothing reads it now: '
                 'override what was made of it, such as train_dataloader.dataset.'
             )
-        hint = f'; did you mean {inner[0]}?' if inner else nearest(name, read)
-        hint = hint or '; it takes names of the config, as model.num_classes.'
-        raise InputError(f'--cfg-options {name}: nothing reads this name{hint}')
+        hint = f'did you mean {inner[0]}?' if inner else did_you_mean(name, read)
+        hint = hint or 'it takes names of the config, as model.num_classes.'
+        raise InputError(f'--cfg-options {name}: nothing reads this name; {hint}')
 
 
 def set_classes(cfg: Config, classes: str | Sequence[str]) -> None:

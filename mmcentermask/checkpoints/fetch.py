@@ -3,7 +3,6 @@ weights.json. What is not on this machine is downloaded once, verified, and only
 """
 
 import contextlib
-import difflib
 import errno
 import functools
 import hashlib
@@ -24,7 +23,7 @@ from filelock import FileLock  # torch needs it too
 from mmengine.logging import print_log
 
 from ..atomic_write import UNFINISHED, atomic_write
-from ..errors import CheckpointError, InputError, OutputError
+from ..errors import CheckpointError, InputError, OutputError, did_you_mean
 
 __all__ = ['Normalization', 'Weights', 'fetch', 'known_weights', 'say_once']
 
@@ -138,8 +137,8 @@ def _row_of(source: str) -> str | None:
 
 def _nearest(name: str, scheme: str) -> str:
     known = [row for row, entry in known_weights().items() if scheme != 'timm' or 'hf://timm/' in entry['sources'][0]]
-    near = difflib.get_close_matches(name, known, n=1, cutoff=0.5)
-    return f', did you mean {scheme}://{near[0]}?' if near else ''
+    hint = did_you_mean(name, known, cutoff=0.5, prefix=f'{scheme}://')
+    return f', {hint}' if hint else ''
 
 
 def _with_normalization(path: Path, entry: dict[str, Any]) -> Weights:
