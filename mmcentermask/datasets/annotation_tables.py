@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from .coco import numbers_of_text
 from .image_files import Decoder, Problem, look_at_images
 from .masks import NOTHING, Masks
 from .values import is_flag, is_id, is_name, is_number, is_side
@@ -105,7 +106,8 @@ class CocoTables:
         progress: Callable[[int, int], None] = lambda done, total: None,
     ) -> None:
         self.split, self.dear, self.decode, self.workers, self.progress = split, dear, decode, workers, progress
-        self.read_as_numbers: list[tuple[int, str, Any]] = []  # position, key and value of what is text in the file
+        # position, key and value of what is text in the file, where our reader reads it
+        self.read_as_numbers = [] if split.file_order else numbers_of_text(content.get('annotations') or [])
         self.images, self.annotations, self.categories = (
             [entry if isinstance(entry, dict) else {} for entry in content.get(name) or []]
             for name in ('images', 'annotations', 'categories')

@@ -114,8 +114,10 @@ def numbers_of_text(annotations: list[Any]) -> list[tuple[int, str, Any]]:
         for key in ('area', 'iscrowd', 'bbox') if isinstance(entry, dict) else ():
             value = entry.get(key)
             values = value if isinstance(value, list) else [value]
-            if any(isinstance(v, str) and _NUMBER.fullmatch(v) for v in values):
-                numbers = [json.loads(v) if isinstance(v, str) and _NUMBER.fullmatch(v) else v for v in values]
+            if str not in map(type, values):
+                continue
+            numbers = [json.loads(v) if isinstance(v, str) and _NUMBER.fullmatch(v) else v for v in values]
+            if numbers != values:
                 entry[key] = numbers if isinstance(value, list) else numbers[0]
                 changed.append((row, key, value))
     return changed

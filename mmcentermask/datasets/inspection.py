@@ -5,7 +5,7 @@ from typing import NamedTuple
 
 from . import class_rules, entry_rules, geometry_rules  # noqa: F401 - put their rules into the table
 from .annotation_tables import CocoSplit, CocoTables
-from .coco import numbers_of_text, read_coco
+from .coco import read_coco
 from .rules import RULES, Finding
 
 __all__ = ['Inspection', 'inspect_dataset']
@@ -60,9 +60,7 @@ def inspect_dataset(
     0
     """
     content = read_coco(split.ann_file, split.annotated, utf8_only=split.file_order)
-    changed = [] if split.file_order else numbers_of_text(content.get('annotations') or [])
     tables = CocoTables(content, split, dear, decode, workers, progress)
-    tables.read_as_numbers = changed
     found = {}
     for name, entry in RULES.items():
         those = list(entry.check(tables)) if dear or not entry.dear else []
