@@ -1,14 +1,10 @@
 # tools/dist_train.sh configs/centermask/centermask_v39-ese-dcn_fpn_ms-3x_coco.py 8 | 8 GPUs | hours: | AP:
 _base_ = [
     '../_base_/models/centermask_fpn.py',
+    '../_base_/models/backbones.py',
     '../_base_/datasets/coco_ms.py',
     '../_base_/schedules/sgd_3x.py',
     '../_base_/default_runtime.py',
 ]
 
-model = dict(
-    backbone=dict(
-        dcn=dict(type='DCNv2', deform_groups=1),
-        init_cfg=dict(type='Pretrained', checkpoint='timm://ese_vovnet39b.ra_in1k'),
-    )
-)
+model = dict(backbone=dict(_base_.pop('backbones').v39.backbone, dcn=dict(type='DCNv2', deform_groups=1)))

@@ -3,10 +3,11 @@
 # predictors are made anew
 _base_ = [
     '../_base_/models/centermask_fpn.py',
+    '../_base_/models/backbones.py',
     '../_base_/datasets/cityscapes.py',
     '../_base_/schedules/sgd_24k.py',
     '../_base_/default_runtime.py',
 ]
 
-model = dict(num_classes=8, backbone=dict(init_cfg=dict(type='Pretrained', checkpoint='timm://ese_vovnet39b.ra_in1k')))
+model = dict(_base_.pop('backbones').v39, num_classes=8)
 default_hooks = dict(checkpoint=dict(interval=2000))

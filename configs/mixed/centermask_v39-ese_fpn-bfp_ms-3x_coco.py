@@ -2,13 +2,14 @@
 # CenterMask with a balanced feature pyramid on its FPN
 _base_ = [
     '../_base_/models/centermask_fpn.py',
+    '../_base_/models/backbones.py',
     '../_base_/datasets/coco_ms.py',
     '../_base_/schedules/sgd_3x.py',
     '../_base_/default_runtime.py',
 ]
 
 model = dict(
-    backbone=dict(init_cfg=dict(type='Pretrained', checkpoint='timm://ese_vovnet39b.ra_in1k')),
+    _base_.pop('backbones').v39,
     neck=[
         dict(
             type='FPN',

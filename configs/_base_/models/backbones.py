@@ -12,6 +12,7 @@ __resnet = dict(
     style='caffe',  # stride in the 1x1 convolution
 )
 __resnet_neck = dict(in_channels=[512, 1024, 2048])
+__v39_weights = dict(type='Pretrained', checkpoint='timm://ese_vovnet39b.ra_in1k')
 __slim_neck = dict(in_channels=[256, 384, 512])
 
 backbones = dict(
@@ -46,6 +47,14 @@ backbones = dict(
         ),
         neck=dict(in_channels=[32, 96, 320]),
     ),
+    # from timm's weights
+    v39=dict(backbone=dict(init_cfg=__v39_weights)),
+    v57=dict(
+        backbone=dict(
+            arch='V-57',
+            init_cfg=dict(type='Pretrained', checkpoint='timm://ese_vovnet57b.ra4_e3600_r256_in1k'),
+        )
+    ),
     v19_slim=dict(backbone=dict(arch='V-19-slim'), neck=__slim_neck),
     v19_slim_dw=dict(backbone=dict(arch='V-19-slim-dw'), neck=__slim_neck),
     # from random weights: norms train
@@ -61,7 +70,7 @@ backbones = dict(
             _delete_=True,
             type='VoVNet',
             arch='V-39',
-            init_cfg=dict(type='Pretrained', checkpoint='timm://ese_vovnet39b.ra_in1k'),
+            init_cfg=__v39_weights,
         ),
         neck=dict(in_channels=[256, 512, 768, 1024]),
     ),
