@@ -95,7 +95,7 @@ def test_a_box_more_costs_the_mask_branch_of_one_box():
 
 def test_a_command_trains_each_once_and_goes_on(tmp_path, monkeypatch, capsys):
     data = make_data(tmp_path / 'data')
-    config = write_config(tmp_path / 'first.py', data)
+    first, second = write_config(tmp_path / 'first.py', data), write_config(tmp_path / 'second.py', data)
     out = tmp_path / 'out'
     ran = []
     monkeypatch.setattr(
@@ -103,13 +103,13 @@ def test_a_command_trains_each_once_and_goes_on(tmp_path, monkeypatch, capsys):
     )
     scores = ConfigDict(val=[{'iteration': 2, ('segm', 'AP'): 0.25, ('bbox', 'AP'): 0.5}])
     monkeypatch.setattr('mmcentermask.analysis.ablation.read_run_log', lambda folder: scores)
-    args = [config, '--work-dir', out, '--seeds', '3', '4', '--iterations', '2', '--size', '64', '--boxes', '2']
+    args = [first, second, '--work-dir', out, '--seeds', '3', '4', '--iterations', '2', '--size', '64', '--boxes', '2']
     assert run_tool('tools/analysis_tools/ablate.py', *args) == 0
-    assert ran == ['seed3', 'seed4']
+    assert ran == ['seed3', 'seed4'] * 2
     assert run_tool('tools/analysis_tools/ablate.py', *args) == 0
-    assert len(ran) == 2  # nothing is trained twice
-    assert json.loads((out / 'first/seed4/result.json').read_text()) == {'segm AP': 0.25, 'bbox AP': 0.5}
-    assert Config.fromfile(out / 'first/seed4/config.py').randomness.seed == 4
+    assert len(ran) == 4  # nothing is trained twice
+    assert json.loads((out / 'second/seed4/result.json').read_text()) == {'segm AP': 0.25, 'bbox AP': 0.5}
+    assert Config.fromfile(out / 'second/seed4/config.py').randomness.seed == 4
     capsys.readouterr()
     args[args.index('--iterations') + 1] = '3'
     assert run_tool('tools/analysis_tools/ablate.py', *args) == 1

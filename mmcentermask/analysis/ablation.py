@@ -89,10 +89,11 @@ def train_once(
     set_iterations(cfg, iterations or cfg.train_cfg.max_iters)
     cfg.randomness = dict(seed=seed)
     cfg.work_dir = str(run_dir)
-    if settings.is_file() and settings.read_text() != cfg.pretty_text:
+    text = cfg.pretty_text  # formatted anew at each look
+    if settings.is_file() and settings.read_text() != text:
         raise InputError(f'{folder} holds a run with other settings: remove it, or choose another --work-dir.')
     with atomic_write(settings, hint='name another folder with --work-dir') as file:
-        file.write(cfg.pretty_text.encode())
+        file.write(text.encode())
     if not result.is_file():
         _train(train_tool, settings, run_dir, processes)
         last = read_run_log(run_dir).val[-1:]
@@ -111,8 +112,7 @@ def _train(train_tool: Path, config: Path, run_dir: Path, processes: int) -> Non
     package = Path(mmcentermask.__file__).parents[1]  # the package of this process, installed or not
     env = dict(os.environ, PYTHONPATH=os.pathsep.join([str(package), os.environ.get('PYTHONPATH', '')]))
     if processes > 1:
-        start = ['-m', 'torch.distributed.run', '--standalone', f'--nproc-per-node={processes}']
-        command = [*start, *command, '--launcher', 'pytorch']
+        command = [str(train_tool.with_name('dist_run.py')), train_tool.name, str(processes), *command[1:]]
         env['OMP_NUM_THREADS'] = '1'
     if subprocess.run([sys.executable, *command], env=env).returncode:
         raise InputError(f'the run in {run_dir} failed, as its output above says; run the command again to go on.')
