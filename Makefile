@@ -31,20 +31,17 @@ env: ## make the environment, finish an interrupted one, or find that it is whol
 demo: env ## train, evaluate and draw; results in work_dirs/demo
 	PATH="$(BIN):$$PATH" bash demo/run_demo.sh
 
-# timm, to compare converted weights with, in a folder of its own: torchvision, which it needs, may not fit this torch
-timm: env
-	@test -d '$(VENV)/timm' || $(BIN)/python -m pip install -q --no-deps --target '$(VENV)/timm' timm==1.0.31 torchvision==0.28.0 \
-		|| echo 'timm could not be installed: the comparison with it is skipped.'
+# what some tests alone ask for lies in folders of their own; without it they are skipped
+BESIDE = @test -d '$(VENV)/$@' || $(BIN)/python -m pip install -q --target '$(VENV)/$@'
 
-# the evaluations of LVIS and Cityscapes, in a folder of their own: what they ask for at run time they do not need here
-metrics: env
-	@test -d '$(VENV)/metrics' || $(BIN)/python -m pip install -q --no-deps --target '$(VENV)/metrics' lvis==0.5.3 cityscapesScripts==2.3.0 pyquaternion==0.9.9 \
-		|| echo 'lvis or cityscapesScripts could not be installed: their tests are skipped.'
+timm: env # to compare converted weights with; torchvision, which it needs, may not fit this torch
+	$(BESIDE) --no-deps timm==1.0.31 torchvision==0.28.0 || echo 'timm could not be installed: the comparison with it is skipped.'
 
-# the Hugging Face hub's client, in a folder of its own: only the tests of weights by name need it
-hub: env
-	@test -d '$(VENV)/hub' || $(BIN)/python -m pip install -q --target '$(VENV)/hub' huggingface_hub==2.4.0 safetensors==0.8.0 \
-		|| echo 'huggingface_hub could not be installed: the tests of the hub are skipped.'
+metrics: env # the evaluations of LVIS and Cityscapes; what they ask for at run time they do not need here
+	$(BESIDE) --no-deps lvis==0.5.3 cityscapesScripts==2.3.0 pyquaternion==0.9.9 || echo 'lvis or cityscapesScripts could not be installed: their tests are skipped.'
+
+hub: env # the Hugging Face hub's client
+	$(BESIDE) huggingface_hub==2.4.0 safetensors==0.8.0 || echo 'huggingface_hub could not be installed: the tests of the hub are skipped.'
 
 test: env timm metrics hub ## the tests, without the slow ones
 	$(PYTEST) -m 'not slow'
