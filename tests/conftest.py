@@ -11,6 +11,7 @@ from mmdet.structures import DetDataSample
 from mmdet.structures.mask import PolygonMasks
 from mmdet.utils import register_all_modules
 from mmengine.config import Config
+from mmengine.logging import MMLogger
 from mmengine.structures import InstanceData
 
 import mmcentermask  # noqa: F401
@@ -40,6 +41,13 @@ def build(cfg):
     model = MODELS.build(cfg)
     model.init_weights()
     return model
+
+
+@pytest.fixture(autouse=True)
+def _no_logger_of_another_test():
+    """mmengine's loggers outlive the test that made them, and would write to the stream that pytest closed after it."""
+    yield
+    MMLogger._instance_dict.clear()
 
 
 @pytest.fixture
