@@ -189,14 +189,15 @@ def config(tmp_path_factory):
     return write_config(folder / 'tiny.py', make_data(folder / 'data'))
 
 
-def test_the_command_times_variants(tmp_path, config, capsys):
-    args = [config, '--variants', 'plain', 'fp32', '--size', '48', '64', '--repeats', '1', '--out', tmp_path / 'out']
+@pytest.mark.parametrize('variant', ['fp32', pytest.param('bf16', marks=pytest.mark.slow)])
+def test_the_command_times_variants(variant, tmp_path, config, capsys):
+    args = [config, '--variants', 'plain', variant, '--size', '48', '64', '--repeats', '1', '--out', tmp_path / 'out']
     assert run_tool('tools/analysis_tools/benchmark.py', *args) == 0
     page = (tmp_path / 'out/table.md').read_text()
     assert page.splitlines()[0] in capsys.readouterr().out
     assert 'Weights are random' in page and '48 x 64 pixels' in page and versions() in page and hardware('cpu') in page
     lines = list(csv.DictReader((tmp_path / 'out/results.csv').open()))
-    assert [line['model'] for line in lines] == ['tiny, plain', 'tiny, fp32']
+    assert [line['model'] for line in lines] == ['tiny, plain', f'tiny, {variant}']
     assert lines[0]['multiply-adds'] == lines[1]['multiply-adds'] != '' and int(lines[0]['boxes']) > 0
     assert all(float(line['mask branch (s)']) > 0 for line in lines)
 

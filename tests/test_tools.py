@@ -387,6 +387,7 @@ def test_two_processes_stop_together(bench):
     ]
     done = subprocess.run(command, env=env, capture_output=True, text=True)
     assert done.returncode != 0
+    assert done.stderr.count('error: there is no data folder none') == 1
     assert done.stderr.splitlines()[-1].startswith('error: there is no data folder none')  # and no traceback after it
     assert not (bench / 'run').exists()
 
