@@ -20,7 +20,8 @@ except ImportError as error:
     _error = error
     warnings.warn(str(error), stacklevel=2)
 else:
-    from . import datasets, engine, evaluation, models, registry, visualization  # noqa: F401 - registers the classes
+    from . import datasets, engine, evaluation, models, registry  # noqa: F401 - registers the classes
+    from .visualization import visualizer  # noqa: F401
     from .apis.fast_inference import prepare_for_inference
     from .checkpoints import register_schemes
     from .model_index import add_models_to_mmdet, list_models

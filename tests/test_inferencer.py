@@ -28,9 +28,9 @@ from mmcentermask.apis import (
     list_images,
     read_image,
 )
-from mmcentermask.apis.image_inputs import result_names
 from mmcentermask.datasets import CLASSES
 from mmcentermask.errors import ConfigError
+from mmcentermask.image_inputs import result_names
 
 HEIGHT, WIDTH = 60, 90
 

@@ -12,11 +12,13 @@ import sys
 import warnings
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 from inspect import signature
 from pathlib import Path
 from typing import Any
 
 import cv2
+import mmcv
 import numpy as np
 from mmdet.apis import DetInferencer
 from mmdet.registry import DATASETS
@@ -30,10 +32,10 @@ from mmcentermask.structures import rle_to_json
 
 from ..atomic_write import atomic_write
 from ..errors import ConfigError, ImageError, MissingFileError
+from ..image_inputs import ResultNames, describe, list_images, read_image, result_names
 from ..model_index import find_weights, is_model, nearest_models
 from .checkpoint_check import check_same_model, read_checkpoint
 from .early_checks import check_device, check_prediction_options, named_missing_packages
-from .image_inputs import ResultNames, describe, list_images, read_image, result_names
 from .run_config import read_model_config
 
 __all__ = ['CenterMaskInferencer']
@@ -102,7 +104,8 @@ class CenterMaskInferencer(DetInferencer):
             with _quiet():
                 super().__init__(model, weights, device, *args, **kwargs)
         loader = next(t.from_file for t in self.pipeline.transforms if hasattr(t, 'from_file'))
-        self._reading = dict(color_type=loader.color_type, backend=loader.imdecode_backend)
+        self._gray = loader.color_type.startswith('gray')  # a model of one channel
+        self._decode = partial(mmcv.imfrombytes, flag=loader.color_type, backend=loader.imdecode_backend)
 
     def _load_model_from_metafile(self, model: str) -> tuple[Config, str]:
         try:
@@ -195,7 +198,7 @@ class CenterMaskInferencer(DetInferencer):
         chunk = []
         for position, source in enumerate(inputs):
             try:
-                image = _Image(read_image(source, **self._reading), names[position])
+                image = _Image(read_image(source, self._decode), names[position])
                 data = self._prepare(image.pixels, describe(source))
             except (ImageError, MissingFileError) as error:
                 self._failed[position] = error
@@ -215,7 +218,7 @@ class CenterMaskInferencer(DetInferencer):
             yield chunk
 
     def _prepare(self, pixels: np.ndarray, what: str) -> dict:
-        if self._reading['color_type'].startswith('gray'):  # a model of one channel
+        if self._gray:
             pixels = cv2.cvtColor(pixels, cv2.COLOR_BGR2GRAY)
         try:
             return self.pipeline(pixels)
@@ -254,7 +257,7 @@ class CenterMaskInferencer(DetInferencer):
         if not (save or show or return_vis):
             return None
         images = [
-            source if isinstance(source, _Image) else _Image(read_image(source, **self._reading), names)
+            source if isinstance(source, _Image) else _Image(read_image(source, self._decode), names)
             for source, names in zip(inputs, result_names(inputs))
         ]
         pixels = [image.pixels[..., ::-1] for image in images]
