@@ -11,7 +11,15 @@ from importlib import metadata
 
 from mmcentermask.version import TESTED
 
-__all__ = ['ENV_HINT', 'check_compiled_ops', 'check_version', 'import_dependencies', 'installed', 'ops_command']
+__all__ = [
+    'ENV_HINT',
+    'check_compiled_ops',
+    'check_version',
+    'import_dependencies',
+    'installed',
+    'is_for_exported_models',
+    'ops_command',
+]
 
 # Import name -> the distributions that bring it: the maintained line first, then OpenMMLab's, then its lite variant.
 _DISTRIBUTIONS = {
@@ -105,6 +113,12 @@ def check_pkg_resources() -> None:
         raise ImportError(
             "mmengine 0.10.7 needs pkg_resources, which setuptools 81 dropped: run `pip install 'setuptools<81'`."
         )
+
+
+def is_for_exported_models() -> bool:
+    """Tell whether the environment has what runs exported models, and nothing of what the models themselves need."""
+    has = importlib.util.find_spec
+    return not any(map(has, TESTED)) and any(map(has, ('onnxruntime', 'openvino')))
 
 
 def check_compiled_ops() -> None:

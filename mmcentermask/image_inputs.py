@@ -18,7 +18,7 @@ from PIL import Image
 
 from .errors import ImageError, InputError, MissingFileError
 
-__all__ = ['FULL_RANGE', 'ResultNames', 'describe', 'list_images', 'read_image', 'result_names']
+__all__ = ['FULL_RANGE', 'ResultNames', 'describe', 'is_single', 'list_images', 'read_image', 'result_names']
 
 IMG_EXTENSIONS = ('.jpg', '.jpeg', '.png', '.ppm', '.bmp', '.pgm', '.tif', '.tiff', '.webp')  # those of mmdet
 FULL_RANGE = 2**15  # a 16-bit image that stays below uses 15 bits or fewer, and turns dark when cut to 8
@@ -68,6 +68,13 @@ def list_images(inputs: Any, recursive: bool = False) -> list:
         more = '' if len(files) == 1 else f', nor are the other {len(files) - 1}'
         raise MissingFileError(f'there is no image {files[0]!r}{more}: correct the path.')
     return images
+
+
+def is_single(inputs: Any) -> bool:
+    """Tell whether ``list_images`` takes it for one image, and not for a list, a folder or a pattern."""
+    if isinstance(inputs, (str, os.PathLike)):
+        return not os.path.isdir(inputs) and not _is_pattern(inputs)
+    return not isinstance(inputs, (list, tuple))
 
 
 def _images_of_folder(folder: Path, recursive: bool) -> list[str]:

@@ -107,7 +107,7 @@ class Instances:
     @property
     def names(self) -> list[str]:
         """The class of each object."""
-        return [self.classes[label] for label in self.labels]
+        return [self.classes[i] if i < len(self.classes) else f'class {i}' for i in self.labels]
 
     def filter(self, threshold: float = 0.0, classes: Iterable[str | int] | None = None) -> Instances:
         """Choose objects.

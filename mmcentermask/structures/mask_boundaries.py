@@ -200,9 +200,7 @@ def _flips(
         yield from (position, position + 1)
 
 
-def _sample(
-    maps: np.ndarray, owner: np.ndarray, grid: np.ndarray, threshold: float, sampler: Sampler
-) -> np.ndarray:
+def _sample(maps: np.ndarray, owner: np.ndarray, grid: np.ndarray, threshold: float, sampler: Sampler) -> np.ndarray:
     """Whether the values of maps (n, h, w) at points (p, 2) of increasing owners (p,) reach the threshold, (p,)."""
     result = np.zeros(len(owner), bool)
     bounds = np.searchsorted(owner, np.arange(len(maps) + 1))

@@ -33,8 +33,8 @@ def draw_instances(
 
     Args:
         image (np.ndarray): uint8 (H, W, 3), RGB; not changed.
-        instances (InstanceData or dict): ``labels`` and any of ``bboxes`` (x1, y1, x2, y2 in pixels of the image), ``scores``,
-            ``label_names`` and ``masks``: a list of RLEs, or what mmdet has for (n, H, W).
+        instances (InstanceData or dict): ``labels`` and any of ``bboxes`` (x1, y1, x2, y2 in pixels of the image),
+            ``scores``, ``label_names`` and ``masks``: a list of RLEs, or what mmdet has for (n, H, W).
         classes (Sequence[str], optional): Names of the classes.
         palette (optional): See ``class_colors``.
         scale (float): Of the drawing, in which lines and labels keep their size. Defaults to 1.
