@@ -1,6 +1,6 @@
 """Exports a trained CenterMask to ONNX or OpenVINO, from image to masks, and compares the file with PyTorch.
 
-python tools/export.py centermask-lite_v39-ese_fpn_ms-4x_coco work_dirs/lite/iter_360000.pth --data data/coco --out lite.onnx
+python tools/export.py centermask-lite_v39-ese_fpn_ms-4x_coco lite.pth --data data/coco --out lite.onnx
 
 The file gets its name once it has been found equal; docs/export.md says what is in it.
 """

@@ -20,7 +20,7 @@ from .metadata import ExportMetadata
 from .onnx_graph import add_metadata, to_onnx
 from .verify import BOX_TOLERANCE, LEAST_IOU, SCORE_TOLERANCE, Comparison, images_to_compare, verify
 
-__all__ = ['BACKENDS', 'export_model']
+__all__ = ['BACKENDS', 'export_model', 'open_graph', 'quantize']
 
 BACKENDS = {'.onnx': 'onnxruntime', '.xml': 'openvino'}  # by the end of a file's name
 
@@ -73,16 +73,13 @@ def export_model(
     annotated = read_annotated(Path(data), metadata.classes, calibration_images) if int8 else None
     graph = to_onnx(model.inferencer.model, metadata, opset)
     with tempfile.TemporaryDirectory() as folder:
-        exported = _open(graph, metadata, out, folder, 'float')
+        exported = open_graph(graph, metadata, Path(folder, 'float').with_suffix(out.suffix))
         metadata.verification = _check(verify(model, exported, images), report)
         if int8:
-            batches = (
-                np.stack([exported.load(read_image(path)).pixels] * (batch or 1)).transpose(0, 3, 1, 2)
-                for path in annotated.paths
-            )
-            graph = _quantize(graph, list(batches), out, symmetric)
+            calibration = [_batch(exported, read_image(path)) for path in annotated.paths]
+            graph = quantize(graph, calibration, out.suffix, symmetric)
             metadata.precision = 'int8'
-            quantized = _open(graph, metadata, out, folder, 'int8')
+            quantized = open_graph(graph, metadata, Path(folder, 'int8').with_suffix(out.suffix))
             metadata.verification |= _check_ap(
                 mask_ap(exported, annotated), mask_ap(quantized, annotated), max_drop, len(annotated.paths), report
             )
@@ -90,11 +87,17 @@ def export_model(
     return metadata
 
 
-def _open(graph, metadata: ExportMetadata, out: Path, folder: str, name: str) -> ExportedModel:
-    """Open a graph as the runtime opens the file."""
-    path = Path(folder, name).with_suffix(out.suffix)
-    write_files(folder, _files(graph, metadata, path), '--out')
-    return ExportedModel(str(path), BACKENDS[out.suffix])
+def open_graph(graph, metadata: ExportMetadata, path: Path, threads: int | None = None) -> ExportedModel:
+    """Write a graph and open it, as the runtime does.
+
+    Args:
+        graph (onnx.ModelProto or openvino.Model): The graph.
+        metadata (ExportMetadata): Of the model.
+        path (Path): The file, ``.onnx`` or ``.xml``.
+        threads (int, optional): Of the CPU. Defaults to the backend's choice.
+    """
+    write_files(path.parent, _files(graph, metadata, path))
+    return ExportedModel(str(path), BACKENDS[path.suffix], threads=threads)
 
 
 def _files(graph, metadata: ExportMetadata, path: Path) -> dict[str, bytes]:
@@ -107,14 +110,21 @@ def _files(graph, metadata: ExportMetadata, path: Path) -> dict[str, bytes]:
     return {path.name: graph.SerializeToString()}
 
 
-def _quantize(graph: onnx.ModelProto, images: list[np.ndarray], out: Path, symmetric: bool):
+def quantize(graph: onnx.ModelProto, batches: list[np.ndarray], suffix: str, symmetric: bool = False):
+    """Quantize a graph for the kind of file, '.onnx' or '.xml': see ``quantize_onnx`` and ``quantize_openvino``."""
     from .quantize import quantize_onnx, quantize_openvino
 
-    if out.suffix == '.onnx':
-        return quantize_onnx(graph, images, symmetric)
+    if suffix == '.onnx':
+        return quantize_onnx(graph, batches, symmetric)
     from .openvino_model import to_openvino
 
-    return quantize_openvino(to_openvino(graph), images)
+    return quantize_openvino(to_openvino(graph), batches)
+
+
+def _batch(exported: ExportedModel, image: np.ndarray) -> np.ndarray:
+    """Return an image as the graph takes it, uint8 (N, 3, H, W)."""
+    pixels = exported.load(image).pixels.transpose(2, 0, 1)
+    return np.stack([pixels] * (exported.metadata.batch or 1))
 
 
 def _check(results: list[tuple[tuple[int, int], Comparison]], report: Callable[[str], None]) -> dict[str, Any]:

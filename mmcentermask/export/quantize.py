@@ -10,10 +10,7 @@ import onnx
 
 __all__ = ['quantize_onnx', 'quantize_openvino']
 
-_HEADS = ('bbox_head', 'mask_head', 'mask_iou_head')
-# of eSE and spatial attention, whose few outputs weigh many features, and the last layers, whose outputs are distances
-# and scores: int8 would be too coarse
-_SENSITIVE = ('attention', 'conv_cls', 'conv_reg', 'conv_centerness', 'conv_logits')
+_PARTS = ('backbone', 'neck', 'bbox_head', 'mask_head', 'mask_iou_head')
 
 
 def quantize_onnx(graph: onnx.ModelProto, images: Sequence[np.ndarray], symmetric: bool = False) -> onnx.ModelProto:
@@ -34,8 +31,6 @@ def quantize_onnx(graph: onnx.ModelProto, images: Sequence[np.ndarray], symmetri
     from onnxruntime.quantization import CalibrationDataReader, QuantFormat, QuantType, quantize_static
 
     onnxruntime.set_default_logger_severity(3)  # or it warns of the thresholds' defaults
-    # it asks for a pre-processing that fixes shapes
-    logging.getLogger().addFilter(lambda record: 'pre-processing' not in record.getMessage())
 
     class Reader(CalibrationDataReader):
         def __init__(self) -> None:
@@ -48,21 +43,27 @@ def quantize_onnx(graph: onnx.ModelProto, images: Sequence[np.ndarray], symmetri
     with tempfile.TemporaryDirectory() as folder:
         paths = [os.path.join(folder, name) for name in ('float.onnx', 'int8.onnx')]
         onnx.save(graph, paths[0])
-        quantize_static(
-            *paths,
-            Reader(),
-            quant_format=QuantFormat.QDQ,
-            per_channel=True,
-            activation_type=QuantType.QInt8 if symmetric else QuantType.QUInt8,
-            weight_type=QuantType.QInt8,
-            nodes_to_quantize=[node.name for node in graph.graph.node if _is_for_onnxruntime(node)],
-            extra_options=dict(ActivationSymmetric=symmetric),
-        )
+        level = logging.root.manager.disable
+        logging.disable(logging.WARNING)  # it asks for a pre-processing that would fix shapes
+        try:
+            quantize_static(
+                *paths,
+                Reader(),
+                quant_format=QuantFormat.QDQ,
+                per_channel=True,
+                activation_type=QuantType.QInt8 if symmetric else QuantType.QUInt8,
+                weight_type=QuantType.QInt8,
+                nodes_to_quantize=[node.name for node in graph.graph.node if _is_for_onnxruntime(node)],
+                extra_options=dict(ActivationSymmetric=symmetric),
+            )
+        finally:
+            logging.disable(level)
         return onnx.load(paths[1])
 
 
 def _is_for_onnxruntime(node: onnx.NodeProto) -> bool:
     if '/backbone/' in node.name:
+        # eSE's few outputs weigh whole channels
         return node.op_type in ('Conv', 'Concat', 'MaxPool') and 'attention' not in node.name
     return node.op_type == 'Gemm' and '/fcs' in node.name
 
@@ -92,6 +93,6 @@ def quantize_openvino(model, images: Sequence[np.ndarray]):
 
 def _is_for_openvino(node) -> bool:
     name = node.get_friendly_name()
-    if '/mask_head/' in name:  # its map goes through a sigmoid and is cut at a threshold
-        return node.get_type_name() == 'Convolution' and not any(part in name for part in _SENSITIVE)
-    return any(f'/{part}/' in name for part in ('backbone', 'neck', *_HEADS))
+    if '/mask_head/' in name:  # its attention and its maps, which are cut at a threshold, are too fine for int8
+        return node.get_type_name() == 'Convolution'
+    return any(f'/{part}/' in name for part in _PARTS)

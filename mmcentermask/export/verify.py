@@ -153,7 +153,7 @@ def verify(
         images are brought to it.
 
     Raises:
-        ExportError: If PyTorch finds no object in any of the images.
+        ExportError: If the exported model cannot run, or PyTorch finds no object in any of the images.
     """
     if exported.metadata.static_shape:
         height, width = exported.metadata.static_shape
@@ -168,7 +168,13 @@ def verify(
         for part in (image, image[: -(image.shape[0] // 3)]):
             batch = [part, part[:, ::-1]]
             expected = model.run([model.load(one) for one in batch])
-            found = exported.run([_load(exported, one) for one in batch])
+            try:
+                found = exported.run([_load(exported, one) for one in batch])
+            except Exception as error:  # each backend has its own
+                raise ExportError(
+                    f'the exported model cannot run on images of {part.shape[0]} x {part.shape[1]} pixels, as a part of '
+                    'it keeps the size that it was traced with: fix the size of the images with --static and --batch.'
+                ) from error
             compared = [compare(*both) for both in zip(expected, found)]
             results.append((part.shape[:2], sum(compared, Comparison())))
     if not any(comparison.objects for _, comparison in results):
