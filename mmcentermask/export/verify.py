@@ -172,8 +172,8 @@ def verify(
                 found = exported.run([_load(exported, one) for one in batch])
             except Exception as error:  # each backend has its own
                 raise ExportError(
-                    f'the exported model cannot run on images of {part.shape[0]} x {part.shape[1]} pixels, as a part of '
-                    'it keeps the size that it was traced with: fix the size of the images with --static and --batch.'
+                    f'the exported model cannot run on images of {part.shape[0]} x {part.shape[1]} pixels, as a part '
+                    'of it keeps the size it was traced with: fix the size of the images with --static and --batch.'
                 ) from error
             compared = [compare(*both) for both in zip(expected, found)]
             results.append((part.shape[:2], sum(compared, Comparison())))
