@@ -123,7 +123,7 @@ class Segmenter:
             from tqdm import tqdm
 
             results = tqdm(results, total=None if lazy else len(sources), unit='image')
-        chosen = (found if found is None else found.filter(threshold, classes) for found in results)
+        chosen = (found if found is None else self._choose(found, threshold, classes) for found in results)
         if lazy:
             return chosen
         return next(chosen) if is_single(images) else list(chosen)
@@ -144,17 +144,16 @@ class Segmenter:
             usable = [image for image in loaded if image is not None]
             found = iter(self._model.run(usable) if usable else [])
             for image in loaded:
-                yield None if image is None else self._noted(next(found))
+                yield None if image is None else next(found)
 
-    def _noted(self, found: Instances) -> Instances:
-        """Say once that an image may have more objects than the model gives."""
+    def _choose(self, found: Instances, threshold: float, classes: list[int] | None) -> Instances:
+        """Keep what the caller asks for; say once that there may be more objects than the model gives."""
         limit = self._model.max_per_img
-        if len(found) >= limit > 0 and not self._limit_told:
+        if len(found) >= limit > 0 and found.scores.min() >= threshold and not self._limit_told:
             self._limit_told = True
             print(
-                f'note: an image reached the limit of {limit} objects, so there may be more: raise it by '
-                f'Segmenter(..., max_per_img={10 * limit}).',
+                f'note: an image reached the limit of {limit} objects, so there may be more: raise max_per_img.',
                 file=sys.stderr,
                 flush=True,
             )
-        return found
+        return found.filter(threshold, classes)

@@ -134,7 +134,8 @@ class Instances:
         """Return the outlines of the masks, see ``trace_polygons``.
 
         Args:
-            tolerance (float): How far a simplified ring may be from the exact one, in pixels. Defaults to 0, exact.
+            tolerance (float): About how far a simplified ring may be from the exact one, in pixels. Defaults to 0,
+                exact.
 
         Returns:
             list: Of each object its parts, of each part its rings, the outer one first, then the holes: (p, 2), int32,
@@ -186,7 +187,7 @@ class Instances:
                 f'{self.width} x {self.height}: give the same one.'
             )
         found = dict(bboxes=self.boxes, labels=self.labels, scores=self.scores, masks=self.rle)
-        return draw_instances(image[..., ::-1], found, self.classes, alpha=alpha)[..., ::-1]
+        return np.ascontiguousarray(draw_instances(image[..., ::-1], found, self.classes, alpha=alpha)[..., ::-1])
 
     def save(self, path: str | Path, image: Any = None, form: str = 'prediction') -> None:
         """Write the objects to a file: as numbers to ``NAME.json``, else as a drawing.
