@@ -12,11 +12,9 @@ import pytest
 import torch
 import torch.nn.functional as F
 from exported import write_constants
-from mmdet.registry import MODELS
-from mmengine.config import Config
 from PIL import Image
 from pycocotools import mask as mask_api
-from tiny_run import ROOT, load_tool, write_config
+from tiny_run import ROOT, find_something, load_tool
 
 from mmcentermask import Segmenter
 from mmcentermask.apis import CenterMaskInferencer
@@ -244,15 +242,7 @@ def test_refused_images_and_settings(tmp_path):
 @pytest.fixture(scope='module')
 def tiny(tmp_path_factory):
     """A config, and weights that find something."""
-    folder = tmp_path_factory.mktemp('segmenter')
-    config = write_config(folder / 'tiny.py', 'data')
-    config.write_text(config.read_text() + "model['test_cfg'] = dict(score_thr=0.0, max_per_img=5)\n")
-    torch.manual_seed(0)
-    model = MODELS.build(Config.fromfile(config).model)
-    model.init_weights()
-    torch.nn.init.constant_(model.bbox_head.conv_reg.bias, 1)  # boxes that are not empty
-    torch.save(dict(state_dict=model.state_dict()), folder / 'weights.pth')
-    return str(config), str(folder / 'weights.pth')
+    return find_something(tmp_path_factory.mktemp('segmenter'))
 
 
 def test_a_config_gives_the_results_of_the_inferencer(tiny, tmp_path):
