@@ -7,20 +7,18 @@ computes from ``max_iters``, say, does not follow an override: these functions c
 import ast
 import inspect
 import re
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
-from mmdet import registry
 from mmengine import list_from_file
 from mmengine.config import Config
 from mmengine.optim import AmpOptimWrapper, OptimWrapper
-from mmengine.registry import Registry
 from mmengine.runner import Runner
 
+from ..config_errors import parameters, part_of
 from ..datasets.config_datasets import leaves
 from ..errors import InputError, did_you_mean
-from .building_errors import parameters, registered
 from .data_root import set_data_root
 
 __all__ = ['check_option_names', 'limit_intervals', 'merge_options', 'set_classes', 'set_from_file', 'set_max_iters']
@@ -74,7 +72,7 @@ def _check_option(cfg: Config, name: str, options: dict[str, Any]) -> None:
     old = place.get(key) if key == steps[-1] else None
     if isinstance(old, (int, float)) and not isinstance(old, bool) and isinstance(options[name], str):
         raise InputError(f'--cfg-options {name} is {options[name]!r}, where the config has {old}: give a number.')
-    part = _part(options.get(f'{section}.type', place.get('type')))
+    part = part_of(options.get(f'{section}.type', place.get('type')))
     taken = parameters(part) if part is not None else {}
     if part is OptimWrapper:  # which --amp makes an AmpOptimWrapper
         taken = {**parameters(AmpOptimWrapper), **taken}
@@ -87,14 +85,6 @@ def _check_option(cfg: Config, name: str, options: dict[str, Any]) -> None:
         owner = part.__name__ if part is not None else section
         hint = hint or f'it takes {", ".join(taken)}.'
         raise InputError(f'--cfg-options {name}: {owner} has no {key}; {hint}')
-
-
-def _part(kind: Any) -> Callable | None:
-    """Return the class or function of a ``type`` of the config; None where it is unknown."""
-    if not isinstance(kind, str):
-        return kind if callable(kind) else None
-    registries = (value for value in vars(registry).values() if isinstance(value, Registry))
-    return next((found for r in registries if (found := registered(r).get(kind)) is not None), None)
 
 
 def set_from_file(cfg: Config, path: str) -> None:
