@@ -109,6 +109,17 @@ def test_options_that_the_config_has_not_yet():
     assert cfg.model.backbone.init_cfg.checkpoint == 'vovnet39.pth' and cfg.model.backbone.with_cp
 
 
+def test_a_name_of_a_config_file_that_nothing_reads(tmp_path, capsys):
+    lines = [f'_base_ = {CUSTOM!r}', 'batch = 4', 'train_dataloader = dict(batch_size=batch)', '_note = 1']
+    (tmp_path / 'own.py').write_text('\n'.join([*lines, 'modle = dict(num_classes=3)', 'train_pipeline = []']))
+    load_config(str(tmp_path / 'own.py'))
+    first, second = capsys.readouterr().err.splitlines()
+    assert first.endswith('sets modle, which nothing reads; did you mean model?') and 'sets train_pipeline' in second
+    (tmp_path / 'own.py').write_text('\n'.join(lines))
+    load_config(str(tmp_path / 'own.py'))
+    assert capsys.readouterr().err == ''
+
+
 def test_weights_for_a_model_that_has_none(tmp_path):
     (tmp_path / 'own.py').write_text(f'_base_ = {CUSTOM!r}\nmodel = dict(backbone=dict(init_cfg=None))\n')
     weights = dict(type='Pretrained', checkpoint='a.pth')
