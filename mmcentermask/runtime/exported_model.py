@@ -112,7 +112,7 @@ class ExportedModel:
             size = fitted_size(width, height, scale) if self.metadata.keep_ratio else tuple(scale)
         if self.metadata.static_shape:
             fit = min(1, *np.divide(self.metadata.static_shape[::-1], size))
-            size = tuple(int(side * fit) for side in size)
+            size = tuple(round(side * fit) for side in size)
         if min(size) < 1:
             return image[:0, :0]
         if self.metadata.resize == 'legacy':
