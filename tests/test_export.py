@@ -155,7 +155,7 @@ def test_onnx_file(checkpoint, tmp_path, capsys):
     assert found['box'] < 0.1 and found['score'] < 1e-3 and found['mask_iou'] >= 0.99
     # thresholds are inputs with defaults
     segmenter = Segmenter(out, max_per_img=3)
-    assert len(segmenter.predict(images_to_compare(None)[0])) == 3
+    assert len(segmenter.predict(images_to_compare(None)[0], threshold=0)) == 3
     assert {node.op_type for node in onnx.load(out).graph.node} <= TENSORRT
 
 
