@@ -6,7 +6,7 @@ import warnings
 from .dependencies import import_dependencies
 from .version import __version__
 
-__all__ = ['__version__', 'list_models', 'prepare_for_inference']
+__all__ = ['__version__', 'find_config', 'find_weights', 'list_models', 'prepare_for_inference']
 
 # Whoever has mmengine loaded, a config's custom_imports above all, expects the classes to be registered now, or to hear
 # why not. Elsewhere a broken dependency raises at the first use, so that `python -m mmcentermask.doctor` starts.
@@ -23,7 +23,7 @@ else:
     from . import datasets, engine, evaluation, models, registry, visualization  # noqa: F401 - registers the classes
     from .apis.fast_inference import prepare_for_inference
     from .checkpoints import register_schemes
-    from .model_index import add_models_to_mmdet, list_models
+    from .model_index import add_models_to_mmdet, find_config, find_weights, list_models
 
     register_schemes()
     add_models_to_mmdet()
