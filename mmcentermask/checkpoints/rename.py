@@ -7,7 +7,17 @@ the pattern, and ``{1-3}`` that group as a number, less 3.
 import re
 from collections.abc import Iterable
 
-__all__ = ['CENTERMASK2', 'CENTERMASK_V1', 'TIMM', 'TIMM_DEPTHWISE', 'TO_AUTHORS', 'VOVNET', 'Table', 'rename']
+__all__ = [
+    'CENTERMASK2',
+    'CENTERMASK_V1',
+    'PANOPTIC_CENTERMASK2',
+    'TIMM',
+    'TIMM_DEPTHWISE',
+    'TO_AUTHORS',
+    'VOVNET',
+    'Table',
+    'rename',
+]
 
 Table = tuple[tuple[str, str], ...]
 
@@ -106,6 +116,19 @@ CENTERMASK2: Table = (
     *VOVNET,
     *_MOBILENET_V2,
     *_HEADS,
+)
+
+# a semantic branch, and an FPN that begins with P2; of a level of the branch, convolutions and upsamplings alternate
+PANOPTIC_CENTERMASK2: Table = (
+    (r'^backbone\.fpn_lateral(\d)\.', 'neck.lateral_convs.{1-2}.conv.'),
+    (r'^backbone\.(?:fpn_output|top_block\.p)(\d)\.', 'neck.fpn_convs.{1-2}.conv.'),
+    (r'^sem_seg_head\.predictor\.', 'semantic_head.conv_logits.'),
+    *(
+        (rf'^sem_seg_head\.p(\d)\.{2 * i}\.{theirs}', f'semantic_head.conv_upsample_layers.{{1-2}}.conv.{i}.{ours}.')
+        for i in range(3)
+        for theirs, ours in ((r'norm\.', 'gn'), ('(?=weight|bias)', 'conv'))
+    ),
+    *CENTERMASK2,
 )
 
 # maskrcnn-benchmark; its ResNets and ResNeXts too

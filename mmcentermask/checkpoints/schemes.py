@@ -100,7 +100,7 @@ def _converted(checkpoint: Any, name: str, normalization: Normalization | None =
             f'{name} is of another architecture, and timm:// takes its ese_vovnet* only: use '
             f'hf://timm/{name.removeprefix("timm://")}/model.safetensors for the file as it is.'
         )
-    if kind is None or kind.refusal:
+    if kind is None:
         return checkpoint
     if kind.of_timm and normalization is None:
         raise CheckpointError(

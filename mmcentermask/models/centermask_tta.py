@@ -129,7 +129,7 @@ class CenterMaskTTA(BaseTTAModel):
         for x, samples in zip(feats, views):
             metas = [sample.metainfo for sample in samples]
             in_view = [self._in_view(results, _view_of(meta)) for results, meta in zip(merged, metas)]
-            logits, ious = roi_head.predict_maps(x, in_view, samples)
+            logits, ious = roi_head.predict_maps(self.module.roi_feats(x), in_view, samples)
             for i, meta in enumerate(metas):
                 _, _, flip, direction = _view_of(meta)
                 probabilities = logits[i].sigmoid()
