@@ -4,7 +4,9 @@ from .coco import CocoInstanceDataset
 from .legacy_transforms import FilterLegacyBoxes, LegacyRandomFlip, LegacyResize
 from .load_annotations import LoadInstanceAnnotations
 from .load_image import LoadTrainingImage
+from .load_panoptic_annotations import LoadPanopticPNGAnnotations
 from .loading_pipeline import show_loaders_to_mmdet
+from .panoptic import PanopticDataset
 from .shapes import CLASSES, DEFAULT, HARD, PALETTE, Difficulty, Instance, draw
 from .shapes_coco import decode, make_shapes, segmentation
 
@@ -20,7 +22,9 @@ __all__ = [
     'LegacyRandomFlip',
     'LegacyResize',
     'LoadInstanceAnnotations',
+    'LoadPanopticPNGAnnotations',
     'LoadTrainingImage',
+    'PanopticDataset',
     'decode',
     'draw',
     'make_shapes',

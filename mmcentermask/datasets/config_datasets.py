@@ -28,7 +28,11 @@ from .rules import check_num_classes
 __all__ = ['coco_splits', 'is_scored', 'leaves', 'num_classes_of']
 
 # Pattern of the types' names -> package that they import late, and its name for pip
-_PACKAGES = {'LVIS': ('lvis', 'lvis'), 'City[Ss]capes.*Metric': ('cityscapesscripts', 'cityscapesScripts')}
+_PACKAGES = {
+    'LVIS': ('lvis', 'lvis'),
+    'City[Ss]capes.*Metric': ('cityscapesscripts', 'cityscapesScripts'),
+    'PanopticQualityMetric': ('hotcoco', 'hotcoco'),
+}
 
 
 def leaves(dataset_cfg: dict[str, Any]) -> Iterator[dict[str, Any]]:
