@@ -7,7 +7,7 @@ from .load_image import LoadTrainingImage
 from .load_panoptic_annotations import LoadPanopticPNGAnnotations
 from .loading_pipeline import show_loaders_to_mmdet
 from .panoptic import PanopticDataset
-from .shapes import CLASSES, DEFAULT, HARD, PALETTE, Difficulty, Instance, draw
+from .shapes import CLASSES, DEFAULT, HARD, PALETTE, STUFF, Difficulty, Instance, draw
 from .shapes_coco import decode, make_shapes, segmentation
 
 __all__ = [
@@ -25,6 +25,7 @@ __all__ = [
     'LoadPanopticPNGAnnotations',
     'LoadTrainingImage',
     'PanopticDataset',
+    'STUFF',
     'decode',
     'draw',
     'make_shapes',
