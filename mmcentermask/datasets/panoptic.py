@@ -42,6 +42,14 @@ class PanopticReader(CocoReader, COCOPanoptic):
                         f'the {len(self.cats)} categories has: add it to categories, or correct the segment.'
                     )
 
+    def get_ann_ids(self, img_ids: list) -> list:
+        """Return what ``load_anns`` takes: the images, as segments of different images may have the same id."""
+        return img_ids
+
+    def load_anns(self, ids: list) -> list[dict]:
+        """Return the segments of images; mmdet would go through those of all images that have the same id."""
+        return [segment for image in ids for segment in self.imgToAnns[image]]
+
 
 @DATASETS.register_module()
 class PanopticDataset(CocoPanopticDataset):
