@@ -141,7 +141,14 @@ def test_fusion_follows_the_scores_and_the_limits():
     assert fuse([0.5, 0.6, 0.7, 0.4], [0, 1, 1, 0], masks, [[2, 2, 2, 2, 2, 2]])[0] == [4, 1001, 1001, 2001, 4, 4]
     # a third of the first is taken, which is more than a quarter; two pixels of stuff are fewer than three
     limits = dict(mask_overlap=0.25, stuff_area_limit=3)
-    assert fuse([0.6, 0.9, 0.1, 0.1], [0, 1, 1, 0], masks, [[2, 2, 0, 0, 0, 0]], **limits)[0] == [5, 5, 1001, 1001, 5, 5]
+    assert fuse([0.6, 0.9, 0.1, 0.1], [0, 1, 1, 0], masks, [[2, 2, 0, 0, 0, 0]], **limits)[0] == [
+        5,
+        5,
+        1001,
+        1001,
+        5,
+        5,
+    ]
     assert fuse([], [], [], [[2, 2, 0]], stuff_area_limit=2)[0] == [4, 4, 5]
 
 

@@ -6,12 +6,13 @@ from .load_annotations import LoadInstanceAnnotations
 from .load_image import LoadTrainingImage
 from .load_panoptic_annotations import LoadPanopticPNGAnnotations
 from .loading_pipeline import show_loaders_to_mmdet
-from .panoptic import PanopticDataset
+from .panoptic import CityscapesPanopticDataset, PanopticDataset
 from .shapes import CLASSES, DEFAULT, HARD, PALETTE, STUFF, Difficulty, Instance, draw
 from .shapes_coco import decode, make_shapes, segmentation
 
 __all__ = [
     'CLASSES',
+    'CityscapesPanopticDataset',
     'CocoInstanceDataset',
     'DEFAULT',
     'FilterLegacyBoxes',

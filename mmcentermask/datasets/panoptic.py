@@ -9,7 +9,7 @@ from mmdet.registry import DATASETS
 from ..errors import AnnotationError, ConfigError
 from .coco import CocoReader
 
-__all__ = ['PanopticDataset', 'PanopticReader']
+__all__ = ['CityscapesPanopticDataset', 'PanopticDataset', 'PanopticReader']
 
 
 class PanopticReader(CocoReader, COCOPanoptic):
@@ -109,4 +109,33 @@ class PanopticDataset(CocoPanopticDataset):
         if data_info['seg_map_path']:
             name = raw_data_info['raw_img_info']['segm_file']
             data_info['seg_map_path'] = os.path.join(self.data_prefix['seg'], name)
+        return data_info
+
+
+@DATASETS.register_module()
+class CityscapesPanopticDataset(PanopticDataset):
+    """PanopticDataset of what ``createPanopticImgs.py`` of cityscapesScripts writes, with images in folders of cities.
+
+    Args: As PanopticDataset.
+    """
+
+    METAINFO = dict(
+        thing_classes=('person', 'rider', 'car', 'truck', 'bus', 'train', 'motorcycle', 'bicycle'),
+        stuff_classes=(
+            *('road', 'sidewalk', 'building', 'wall', 'fence', 'pole', 'traffic light', 'traffic sign'),
+            *('vegetation', 'terrain', 'sky'),
+        ),
+        palette=[
+            *[(220, 20, 60), (255, 0, 0), (0, 0, 142), (0, 0, 70), (0, 60, 100), (0, 80, 100), (0, 0, 230)],
+            *[(119, 11, 32), (128, 64, 128), (244, 35, 232), (70, 70, 70), (102, 102, 156), (190, 153, 153)],
+            *[(153, 153, 153), (250, 170, 30), (220, 220, 0), (107, 142, 35), (152, 251, 152), (70, 130, 180)],
+        ],
+    )
+    METAINFO['classes'] = METAINFO['thing_classes'] + METAINFO['stuff_classes']
+
+    def parse_data_info(self, raw_data_info: dict) -> dict:
+        """Make the entry of an image; see PanopticDataset."""
+        data_info = super().parse_data_info(raw_data_info)
+        folder, name = os.path.split(data_info['img_path'])
+        data_info['img_path'] = os.path.join(folder, name.split('_')[0], name)
         return data_info

@@ -5,16 +5,14 @@ import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 
-import numpy as np
 from mmdet.registry import METRICS
-from mmdet.structures import INSTANCE_OFFSET
 from mmengine.evaluator import BaseMetric
 from mmengine.logging import print_log
 
 from ..atomic_write import atomic_write
 from ..datasets.coco import read_coco
 from ..errors import AnnotationError, InputError
-from ..structures import encode_segment_ids
+from ..structures import encode_segment_ids, list_segments
 
 _GROUPS = {'All': '', 'Things': '_th', 'Stuff': '_st'}
 
@@ -23,8 +21,8 @@ _GROUPS = {'All': '', 'Things': '_th', 'Stuff': '_st'}
 class PanopticQualityMetric(BaseMetric):
     """PQ, SQ and RQ of all classes, of things and of stuff, in percent; CocoPanopticMetric without panopticapi.
 
-    A segment is found where a predicted one of its class has an IoU above 0.5 with it. What is predicted mostly on void,
-    or on a crowd of its class, does not count.
+    A segment is found where a predicted one of its class has an IoU above 0.5 with it. What is predicted mostly on
+    void, or on a crowd of its class, does not count.
 
     Args:
         ann_file (str): Panoptic JSON file of the images that are predicted.
@@ -66,27 +64,21 @@ class PanopticQualityMetric(BaseMetric):
     def process(self, data_batch: dict, data_samples: Sequence[dict]) -> None:
         """Keep predictions, each with its PNG."""
         categories = {category['name']: category['id'] for category in self._truth['categories']}
-        absent = [name for name in self.dataset_meta['classes'] if name not in categories]
+        classes = self.dataset_meta['classes']
+        absent = [name for name in classes if name not in categories]
         if absent:
             raise AnnotationError(
                 f'{len(absent)} of the classes, {absent[0]} first, are no categories of {self.ann_file}: give the file '
                 'of the images that are predicted.'
             )
         for sample in data_samples:
-            ids = np.array(sample['pred_panoptic_seg']['sem_seg'].cpu()[0])
-            ids[ids % INSTANCE_OFFSET == len(self.dataset_meta['classes'])] = 0
             if sample['img_id'] not in self._names:
                 raise AnnotationError(
                     f'image {sample["img_id"]} is predicted, but not in {self.ann_file}: give the evaluator the '
                     'annotation file of the dataset.'
                 )
-            segments = [
-                dict(
-                    id=number, category_id=categories[self.dataset_meta['classes'][number % INSTANCE_OFFSET]], area=area
-                )
-                for number, area in zip(*(values.tolist() for values in np.unique(ids, return_counts=True)))
-                if number
-            ]
+            ids, segments = list_segments(sample['pred_panoptic_seg']['sem_seg'][0], len(classes))
+            segments = [dict(id=s['id'], category_id=categories[classes[s['label']]], area=s['area']) for s in segments]
             entry = dict(image_id=sample['img_id'], file_name=self._names[sample['img_id']], segments_info=segments)
             self.results.append((entry, encode_segment_ids(ids)))
 
