@@ -5,8 +5,9 @@ from mmdet.models.seg_heads import HeuristicFusionHead
 from mmdet.registry import MODELS
 from mmdet.structures import INSTANCE_OFFSET
 from mmengine.structures import InstanceData, PixelData
-from pycocotools import mask as mask_api
 from torch import Tensor
+
+from mmcentermask.structures import decode_crop
 
 
 @MODELS.register_module()
@@ -37,18 +38,20 @@ class PanopticFusionHead(HeuristicFusionHead):
         for i in mask_results.scores.argsort(descending=True).tolist():
             if mask_results.scores[i] < self.test_cfg['score_thr']:
                 break
-            mask = mask_results.masks[i]
+            mask, x, y = mask_results.masks[i], 0, 0
             if isinstance(mask, dict):
-                mask = torch.from_numpy(mask_api.decode(mask)).to(seg_preds.device, torch.bool)
-            free = mask & (panoptic == 0)
+                crop, x, y = decode_crop(mask)
+                mask = torch.from_numpy(crop).to(seg_preds.device)
+            window = panoptic[y : y + mask.shape[0], x : x + mask.shape[1]]
+            free = mask & (window == 0)
             area, left = mask.sum().item(), free.sum().item()
             if not left or area - left > self.test_cfg['mask_overlap'] * area:
                 continue
             number += 1
-            panoptic[free] = mask_results.labels[i].item() + number * INSTANCE_OFFSET
+            window.masked_fill_(free, mask_results.labels[i].item() + number * INSTANCE_OFFSET)
         free = panoptic == 0
         counts = torch.bincount(seg_preds[free], minlength=self.num_stuff_classes + 1)
-        labels = torch.arange(self.num_stuff_classes + 1, device=counts.device) + self.num_things_classes
-        labels[:-1][counts[:-1] < self.test_cfg['stuff_area_limit']] = self.num_classes  # as the things' own, void
-        panoptic[free] = labels.int()[seg_preds[free].int()]
+        labels = torch.arange(len(counts), device=counts.device, dtype=torch.int32) + self.num_things_classes
+        labels[:-1][counts[:-1] < self.test_cfg['stuff_area_limit']] = self.num_classes  # void, as things without object
+        panoptic = torch.where(free, labels[seg_preds.int()], panoptic)
         return PixelData(sem_seg=panoptic[None])

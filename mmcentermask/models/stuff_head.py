@@ -49,6 +49,6 @@ class StuffHead(PanopticFPNHead):
             if best is None:
                 best, classes = values.clone(), torch.zeros_like(values, dtype=torch.uint8)
                 continue
-            classes[values > best] = label
+            classes.masked_fill_(values > best, label)
             torch.maximum(best, values, out=best)
         return classes[0, 0]
