@@ -201,7 +201,7 @@ def _check_things_and_stuff(model: dict[str, Any], dataset: BaseDataset, place: 
     if (model['num_classes'], model['num_stuff_classes']) != (len(things), len(stuff)):
         raise AnnotationError(
             f'the model has {model["num_classes"]} thing and {model["num_stuff_classes"]} stuff classes, but {place} '
-            f'{len(things)} ({listed(things)}) and {len(stuff)} ({listed(stuff)}): set '
+            f'has the things {listed(things)} and the stuff {listed(stuff)}: set '
             f'model.num_classes={len(things)} and model.num_stuff_classes={len(stuff)}, or thing_classes and '
             'stuff_classes in metainfo.'
         )

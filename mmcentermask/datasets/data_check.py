@@ -15,7 +15,12 @@ from .values import is_id, is_name, printable
 
 __all__ = ['check_data_for_testing', 'check_data_for_training', 'compare_splits', 'named_image_errors']
 
-_KINDS = {'image-missing': MissingFileError, 'image-damaged': ImageError, 'image-depth': ImageError}
+_KINDS = {
+    'image-missing': MissingFileError,
+    'image-damaged': ImageError,
+    'image-depth': ImageError,
+    'png-missing': MissingFileError,
+}
 
 
 def check_data_for_training(cfg: Config) -> None:

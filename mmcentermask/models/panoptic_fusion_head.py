@@ -52,6 +52,8 @@ class PanopticFusionHead(HeuristicFusionHead):
         free = panoptic == 0
         counts = torch.bincount(seg_preds[free], minlength=self.num_stuff_classes + 1)
         labels = torch.arange(len(counts), device=counts.device, dtype=torch.int32) + self.num_things_classes
-        labels[:-1][counts[:-1] < self.test_cfg['stuff_area_limit']] = self.num_classes  # void, as things without object
+        labels[:-1][counts[:-1] < self.test_cfg['stuff_area_limit']] = (
+            self.num_classes
+        )  # void, as things without object
         panoptic = torch.where(free, labels[seg_preds.int()], panoptic)
         return PixelData(sem_seg=panoptic[None])

@@ -17,7 +17,7 @@ def list_segments(panoptic: Tensor, num_classes: int) -> tuple[np.ndarray, list[
         tuple: Ids of the pixels, (H, W), int32: the same numbers, but 0 for void; and ``id``, ``label`` and ``area``
         in pixels of each segment.
     """
-    ids = np.array(panoptic.cpu())
+    ids = panoptic.cpu().numpy().copy()
     ids[ids % INSTANCE_OFFSET == num_classes] = 0
     counted = zip(*(values.tolist() for values in np.unique(ids, return_counts=True)))
     return ids, [dict(id=number, label=number % INSTANCE_OFFSET, area=area) for number, area in counted if number]
