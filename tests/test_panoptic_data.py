@@ -1,4 +1,4 @@
-"""Panoptic data: PNGs and JSON are read and written as COCO has them, PQ is known by hand, and faults get a sentence."""
+"""Panoptic data: read and written as COCO has them, PQ known by hand, faults named in a sentence."""
 
 import json
 
@@ -146,7 +146,7 @@ def test_quality_of_the_truth_is_100(data):
     result = metric(data)
     labels = {7: 1000, 300: 2001, 70000: 3000, 0: 4, 5: 2}
     predict(result, [labels[number] for number in TRUTH])
-    assert {value for value in result.evaluate(1).values()} == {100.0}
+    assert set(result.evaluate(1).values()) == {100.0}
 
 
 def test_results_can_be_written_without_a_ground_truth(data, tmp_path):
