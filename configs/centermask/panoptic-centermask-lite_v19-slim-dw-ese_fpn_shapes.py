@@ -30,7 +30,7 @@ model.bbox_head = dict(
 )
 # 4 RoIs an image in place of 128: the mask branch costs most of an iteration and learns first
 model.train_cfg = dict(rcnn=dict(sampler=dict(num=4)))
-model.test_cfg = dict(panoptic=dict(stuff_area_limit=256))
+model.test_cfg = dict(panoptic=dict(score_thr=0.3, stuff_area_limit=256))
 default_hooks = dict(checkpoint=dict(interval=350, max_keep_ckpts=1), logger=dict(interval=25))
 log_processor = dict(window_size=25)
 custom_hooks = [dict(type='ChannelsLastHook')]  # on CPU an iteration takes about a quarter less
