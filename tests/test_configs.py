@@ -72,6 +72,7 @@ def test_every_published_config_is_there():
     names |= {f'centermask_{v}_fpn_1x_coco' for v in ('r50', 'v39-ese')}
     lite = ['mv2', 'r50', 'v19-slim-dw-ese', 'v19-slim-ese', 'v19-ese', 'v39-ese']
     names |= {f'centermask-lite_{v}_fpn_ms-4x_coco' for v in lite}
+    names |= {f'panoptic-centermask_{v}_fpn_ms-3x_coco' for v in two}
     assert names == set(PARAMETERS) and names <= set(ALL)
 
 

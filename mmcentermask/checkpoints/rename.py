@@ -11,6 +11,7 @@ __all__ = [
     'CAFFE2',
     'CENTERMASK2',
     'CENTERMASK_V1',
+    'PANOPTIC_CENTERMASK2',
     'TIMM',
     'TIMM_DEPTHWISE',
     'TORCHVISION_MOBILENET_V2',
@@ -145,6 +146,19 @@ CENTERMASK2: Table = (
     *VOVNET,
     *_MOBILENET_V2,
     *_HEADS,
+)
+
+# a semantic branch, and an FPN that begins with P2; of a level of the branch, convolutions and upsamplings alternate
+PANOPTIC_CENTERMASK2: Table = (
+    (r'^backbone\.fpn_lateral(\d)\.', 'neck.lateral_convs.{1-2}.conv.'),
+    (r'^backbone\.(?:fpn_output|top_block\.p)(\d)\.', 'neck.fpn_convs.{1-2}.conv.'),
+    (r'^sem_seg_head\.predictor\.', 'semantic_head.conv_logits.'),
+    *(
+        (rf'^sem_seg_head\.p(\d)\.{2 * i}\.{theirs}', f'semantic_head.conv_upsample_layers.{{1-2}}.conv.{i}.{ours}.')
+        for i in range(3)
+        for theirs, ours in ((r'norm\.', 'gn'), ('(?=weight|bias)', 'conv'))
+    ),
+    *CENTERMASK2,
 )
 
 # maskrcnn-benchmark; its ResNets and ResNeXts too

@@ -123,7 +123,7 @@ def _converted(checkpoint: Any, name: str, normalization: Normalization | None =
         return dict(state_dict=of_caffe2(tensors))
     if name.startswith('mmcentermask://') and 'features.0.0.weight' in tensors:
         return dict(state_dict=of_torchvision_mobilenet(tensors, normalization))
-    if kind is None or kind.refusal:
+    if kind is None:
         return checkpoint
     if kind.of_timm and normalization is None:
         raise CheckpointError(
