@@ -11,7 +11,15 @@ from importlib import metadata
 
 from mmcentermask.version import TESTED
 
-__all__ = ['ENV_HINT', 'check_compiled_ops', 'check_version', 'import_dependencies', 'installed', 'ops_command']
+__all__ = [
+    'ENV_HINT',
+    'check_compiled_ops',
+    'check_version',
+    'import_dependencies',
+    'installed',
+    'is_for_exported_models',
+    'ops_command',
+]
 
 # Import name -> the distributions that bring it: the maintained line first, then OpenMMLab's, then its lite variant.
 _DISTRIBUTIONS = {
@@ -107,6 +115,12 @@ def check_pkg_resources() -> None:
         )
 
 
+def is_for_exported_models() -> bool:
+    """Tell whether the environment has what runs exported models, and nothing of what the models themselves need."""
+    has = importlib.util.find_spec
+    return not any(map(has, TESTED)) and any(map(has, ('onnxruntime', 'openvino')))
+
+
 def check_compiled_ops() -> None:
     """Check that mmcv has its compiled ops (RoIAlign, NMS) and that they load with this torch.
 
@@ -142,7 +156,8 @@ def import_dependencies() -> None:
     """
     if importlib.util.find_spec('torch') is None:
         raise ImportError(
-            f'mmcentermask needs torch, which is not installed: run `pip install torch`, then {ENV_HINT}.'
+            f'mmcentermask needs torch, which is not installed: run `pip install torch`, then {ENV_HINT}; to run '
+            "exported models alone, `pip install '.[runtime]'`."
         )
     for module in TESTED:
         check_version(module)

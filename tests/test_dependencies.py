@@ -51,6 +51,16 @@ def test_both_tested_lines_pass_without_a_word(pretend, versions):
         dependencies.import_dependencies()
 
 
+@pytest.mark.parametrize(
+    ('there', 'answer'),
+    [({'onnxruntime'}, True), ({'openvino', 'torch'}, True), ({'onnxruntime', 'mmcv'}, False), ({'torch'}, False)],
+)
+def test_an_environment_for_exported_models(there, answer, monkeypatch):
+    """There `import mmcentermask` is silent about what is not there."""
+    monkeypatch.setattr(dependencies.importlib.util, 'find_spec', lambda name: object() if name in there else None)
+    assert dependencies.is_for_exported_models() is answer
+
+
 def test_real_environment_passes():
     with warnings.catch_warnings():
         warnings.simplefilter('error')

@@ -56,6 +56,14 @@ def test_this_environment_is_sound(capsys, monkeypatch):
     assert len(told.split('\n\n')[0].splitlines()) == len(doctor.CHECKS)
 
 
+def test_an_environment_for_exported_models_is_sound_without_torch(monkeypatch, capsys):
+    monkeypatch.setattr(doctor, 'is_for_exported_models', lambda: True)
+    monkeypatch.setitem(sys.modules, 'torch', None)
+    assert doctor.examine() == 0
+    told = capsys.readouterr().out
+    assert told.startswith('note   runtime ') and 'torch' not in told and told.endswith('Nothing is wrong.\n')
+
+
 @pytest.mark.parametrize(
     ('name', 'error', 'words'),
     [

@@ -12,14 +12,20 @@ import sys
 import zipfile
 from pathlib import Path
 
+import cv2
+import numpy as np
 import pytest
+from exported import write_model
 from packaging.requirements import Requirement
+from tiny_run import find_something
 
 ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT / 'tools'))
 
 import make_env  # noqa: E402
 
+from mmcentermask import Segmenter  # noqa: E402
+from mmcentermask.structures import Instances  # noqa: E402
 from mmcentermask.version import TESTED, __version__  # noqa: E402
 
 # Runs setup.py up to its call of setup() and prints the arguments; neither torch nor the package can be imported.
@@ -76,13 +82,13 @@ def test_setup_needs_no_torch_and_names_the_version(setup_arguments):
 
 def test_hard_requirements_leave_the_choice_of_the_line_open(setup_arguments):
     names = {Requirement(line).name for line in setup_arguments['install_requires']}
-    assert names == {'torch', 'numpy', 'pycocotools'}
-    extras = setup_arguments['extras_require']
-    for extra, wanted in (
-        ('onedl', {'onedl-mmcv', 'onedl-mmengine', 'onedl-mmdetection'}),
-        ('openmmlab', {'mmcv', 'mmengine', 'mmdet'}),
-    ):
-        assert wanted <= {Requirement(line).name for line in extras[extra]}
+    assert names == {'numpy', 'pycocotools'}
+    extras = {
+        extra: {Requirement(line).name for line in lines} for extra, lines in setup_arguments['extras_require'].items()
+    }
+    assert {'torch', 'onedl-mmcv', 'onedl-mmengine', 'onedl-mmdetection'} <= extras['onedl']
+    assert {'torch', 'mmcv', 'mmengine', 'mmdet'} <= extras['openmmlab']
+    assert 'onnxruntime' in extras['runtime'] and not extras['runtime'] & (extras['onedl'] | extras['openmmlab'])
 
 
 @pytest.mark.parametrize('stack', make_env.STACKS)
@@ -95,9 +101,7 @@ def test_pinned_versions_lie_in_the_declared_and_the_tested_ranges(stack, setup_
         name, version = pin.split('==')
         assert version in ranges[name]
         assert version == TESTED[module][end]
-    assert make_env.TORCH.split('==')[1] in next(
-        Requirement(line).specifier for line in setup_arguments['install_requires'] if line.startswith('torch')
-    )
+    assert make_env.TORCH.split('==')[1] in ranges['torch']
 
 
 def test_wheel_carries_configs_and_tools_for_mim(built):
@@ -147,6 +151,55 @@ def test_redirects_do_not_hide_the_package_and_run_the_tool(built, tmp_path):
     tool = site / 'mmcentermask' / '.mim' / 'tools' / 'make_env.py'
     done = subprocess.run([sys.executable, tool, '--help'], cwd=tmp_path, capture_output=True, text=True)
     assert done.returncode == 0 and '--stack' in done.stdout
+
+
+RUNTIME = """
+import json, sys
+import mmcentermask
+from mmcentermask import Segmenter
+found = Segmenter('model.onnx', threads=1).predict('image.png', threshold=0)
+assert not {'torch', 'mmcv', 'mmengine', 'mmdet'} & set(sys.modules)
+found.save('found.json')
+found.save('drawn.png')
+try:
+    mmcentermask.prepare_for_inference
+except ImportError as error:
+    assert 'needs torch' in str(error)
+try:
+    Segmenter('centermask_v39-ese_fpn_ms-3x_coco')
+except mmcentermask.errors.InputError as error:
+    print(error)
+"""
+
+
+@pytest.mark.slow
+def test_an_exported_model_runs_where_there_is_no_torch(built, tmp_path):
+    """In an environment made by `pip install mmcentermask[runtime]`, with the answers of the model in torch."""
+    pytest.importorskip('onnx')
+    environment = tmp_path / 'environment'
+    subprocess.run([sys.executable, '-m', 'venv', environment], check=True)
+    pip = [environment / 'bin/python', '-m', 'pip', 'install', '-q', f'{built[1]}[runtime]']
+    env = {key: value for key, value in os.environ.items() if key != 'PYTHONPATH'}
+    installed = subprocess.run(pip, env=env, capture_output=True, text=True)
+    if 'No matching distribution' in installed.stderr:
+        pytest.skip(f'there is no package index here: {installed.stderr.splitlines()[-1]}')
+    assert installed.returncode == 0, installed.stderr
+    config, weights = find_something(tmp_path)
+    write_model(tmp_path / 'model.onnx', config, weights)
+    image = np.random.default_rng(0).integers(0, 256, (90, 120, 3), dtype=np.uint8)
+    cv2.imwrite(str(tmp_path / 'image.png'), image)
+    run = [environment / 'bin/python', '-W', 'error::UserWarning', '-c', RUNTIME]
+    done = subprocess.run(run, cwd=tmp_path, env=env, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    assert 'centermask_v39-ese_fpn_ms-3x_coco needs torch and mmdet, which are not installed' in done.stdout
+    assert cv2.imread(str(tmp_path / 'drawn.png')).shape == image.shape
+    expected = Segmenter(config, weights, device='cpu').predict(image, threshold=0)
+    found = Instances.from_dict(json.loads((tmp_path / 'found.json').read_text()), expected.classes)
+    assert len(found) == len(expected) == 5 and found.labels.tolist() == expected.labels.tolist()
+    np.testing.assert_allclose(found.boxes, expected.boxes, atol=1e-2)
+    np.testing.assert_allclose(found.mask_scores, expected.mask_scores, atol=1e-4)
+    # at random weights many values are close to the threshold
+    assert (found.masks() == expected.masks()).mean() > 0.99
 
 
 NEW, OLD = '9.0, 580.65.06\n8.6, 580.65.06', '8.0, 570.124.06'  # compute capability, driver

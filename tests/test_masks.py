@@ -16,7 +16,7 @@ from pycocotools import mask as mask_api
 from conftest import sample, small_config
 from mmcentermask.evaluation import DumpRLE
 from mmcentermask.models import SAGMaskHead
-from mmcentermask.structures import crop_masks, decode_crop, mask_pasting, paste_dense, paste_rle
+from mmcentermask.structures import crop_masks, decode_crop, mask_boundaries, paste_dense, paste_rle
 
 HEAD = dict(num_convs=1, in_channels=8, conv_out_channels=8, num_classes=3)
 
@@ -129,17 +129,17 @@ def test_parts_do_not_change_the_result(monkeypatch):
     maps, boxes = (part[:10] for part in crowd())
     maps[5] = 0.5
     whole = paste_rle(maps, boxes, 300, 300)
-    monkeypatch.setattr(mask_pasting, 'MAX_KNOTS', 1)
-    monkeypatch.setattr(mask_pasting, 'MAX_PIXELS', 20)
-    parts = list(mask_pasting._boundaries(maps, boxes, 300, 300, 0.5, by_column=True))
-    assert [len(part) for part in parts] == [1] * 10
+    monkeypatch.setattr(mask_boundaries, 'MAX_KNOTS', 1)
+    monkeypatch.setattr(mask_boundaries, 'MAX_PIXELS', 20)
+    groups = list(mask_boundaries._groups(np.ones(10), mask_boundaries.MAX_KNOTS))
+    assert [(group.start, group.stop) for group in groups] == [(i, i + 1) for i in range(10)]
     assert paste_rle(maps, boxes, 300, 300) == whole
 
 
 def test_memory_grows_with_a_side_of_the_picture_and_not_with_its_area(monkeypatch):
     """What is held at once is counted: knots of lines, and pixels that are sampled."""
     knots, pixels = [], []
-    of_group, sampled = mask_pasting._boundaries_of_group, mask_pasting._sample
+    of_group, sampled = mask_boundaries._boundaries_of_group, mask_boundaries._sample
 
     def count_knots(maps, x, y, *args):
         knots.append(len(x.pixel) * (maps.shape[1] + 2))
@@ -149,20 +149,20 @@ def test_memory_grows_with_a_side_of_the_picture_and_not_with_its_area(monkeypat
         pixels.append(len(owner))
         return sampled(maps, owner, *args)
 
-    monkeypatch.setattr(mask_pasting, '_boundaries_of_group', count_knots)
-    monkeypatch.setattr(mask_pasting, '_sample', count_pixels)
+    monkeypatch.setattr(mask_boundaries, '_boundaries_of_group', count_knots)
+    monkeypatch.setattr(mask_boundaries, '_sample', count_pixels)
     maps, boxes = crowd()
     boxes = boxes * torch.tensor([8000 / 300, 6000 / 300] * 2)
     codes = paste_rle(maps, boxes, 6000, 8000)
     assert len(codes) == 40 and mask_api.area(codes[7]) > 1e7
-    assert len(knots) > 3 and max(knots) <= mask_pasting.MAX_KNOTS
+    assert len(knots) > 3 and max(knots) <= mask_boundaries.MAX_KNOTS
     # few pixels come close to the threshold
     area = float((boxes[:, 2:] - boxes[:, :2]).prod(dim=1).sum())
-    assert sum(pixels) < 0.03 * area and max(pixels) <= mask_pasting.MAX_PIXELS + 6000
+    assert sum(pixels) < 0.03 * area and max(pixels) <= mask_boundaries.MAX_PIXELS + 6000
 
 
 def test_groups():
-    cut = lambda sizes, most: [(p.start, p.stop) for p in mask_pasting._groups(np.array(sizes), most)]  # noqa: E731
+    cut = lambda sizes, most: [(p.start, p.stop) for p in mask_boundaries._groups(np.array(sizes), most)]  # noqa: E731
     assert cut([], 5) == []
     assert cut([9, 1, 2, 2, 9, 0, 0], 5) == [(0, 1), (1, 4), (4, 5), (5, 7)]
     assert cut([0, 0, 5, 1], 5) == [(0, 3), (3, 4)]

@@ -21,6 +21,7 @@ STAGES = (
     'pasting',
     'semantic branch',
     'fusion',
+    'graph and pasting',
     'other',
     'encoding',
 )

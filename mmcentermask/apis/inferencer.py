@@ -12,11 +12,13 @@ import sys
 import warnings
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 from inspect import signature
 from pathlib import Path
 from typing import Any
 
 import cv2
+import mmcv
 import numpy as np
 from mmdet.apis import DetInferencer
 from mmdet.registry import DATASETS
@@ -30,10 +32,10 @@ from mmcentermask.structures import encode_segment_ids, list_segments, rle_to_js
 
 from ..atomic_write import atomic_write
 from ..errors import ConfigError, ImageError, MissingFileError
+from ..image_inputs import ResultNames, describe, list_images, read_image, result_names
 from ..model_index import find_weights, is_model, nearest_models
 from .checkpoint_check import check_same_model, read_checkpoint
 from .early_checks import check_device, check_prediction_options, named_missing_packages
-from .image_inputs import ResultNames, describe, list_images, read_image, result_names
 from .panoptic_results import give_mmdet_panoptic_results
 from .run_config import read_model_config
 
@@ -108,7 +110,8 @@ class CenterMaskInferencer(DetInferencer):
             with _quiet():
                 super().__init__(model, weights, device, *args, **kwargs)
         loader = next(t.from_file for t in self.pipeline.transforms if hasattr(t, 'from_file'))
-        self._reading = dict(color_type=loader.color_type, backend=loader.imdecode_backend)
+        self._gray = loader.color_type.startswith('gray')  # a model of one channel
+        self._decode = partial(mmcv.imfrombytes, flag=loader.color_type, backend=loader.imdecode_backend)
 
     def _load_model_from_metafile(self, model: str) -> tuple[Config, str]:
         try:
@@ -125,12 +128,16 @@ class CenterMaskInferencer(DetInferencer):
         options = given.arguments
         check_prediction_options(options['batch_size'], options['pred_score_thr'], options['out_dir'])
         self._failed, self._reached, self._total = {}, 0, 0
-        with warnings.catch_warnings():
-            warnings.filterwarnings('ignore', 'torch.meshgrid')  # in mmdet
-            results = super().__call__(inputs, *args, **kwargs)
+        results = super().__call__(inputs, *args, **kwargs)
         self._report_failures(results)
         self._report_limit()
         return results
+
+    def forward(self, inputs: dict, **kwargs) -> list[DetDataSample]:
+        """Run the model, as DetInferencer."""
+        with warnings.catch_warnings():
+            warnings.filterwarnings('ignore', 'torch.meshgrid')  # in mmdet
+            return super().forward(inputs, **kwargs)
 
     def _report_failures(self, results: dict[str, Any]) -> None:
         """Put None in the places of the images that failed, and name them."""
@@ -149,7 +156,7 @@ class CenterMaskInferencer(DetInferencer):
             print(f'warning: {error}', file=sys.stderr)
         print(f'warning: {len(failed)} of {self._total} images failed.', file=sys.stderr, flush=True)
 
-    def _limit(self) -> tuple[str, int | None]:
+    def limit(self) -> tuple[str, int | None]:
         """Return the option of the config that says how many objects an image may have, and its value."""
         test_cfg = self.cfg.model.get('test_cfg') or {}
         if 'max_per_img' in test_cfg:
@@ -160,7 +167,7 @@ class CenterMaskInferencer(DetInferencer):
         if not self._reached or self._limit_told:
             return
         self._limit_told = True
-        option, limit = self._limit()
+        option, limit = self.limit()
         more = 10 * limit
         print(
             f'note: {self._reached} of {self._total} images reached the limit of {limit} objects, so there may be '
@@ -201,27 +208,39 @@ class CenterMaskInferencer(DetInferencer):
         chunk = []
         for position, source in enumerate(inputs):
             try:
-                image = _Image(read_image(source, **self._reading), names[position])
-                data = self._prepare(image.pixels, describe(source))
+                pixels, data = self.load(source)
             except (ImageError, MissingFileError) as error:
                 self._failed[position] = error
                 continue
-            data['data_samples'].set_metainfo(
-                dict(
-                    img_path=source if isinstance(source, str) else None,
-                    ori_shape=image.pixels.shape[:2],
-                    result_name=image.names.prediction,
-                )
-            )
-            chunk.append((image, data))
+            data['data_samples'].set_metainfo(dict(result_name=names[position].prediction))
+            chunk.append((_Image(pixels, names[position]), data))
             if len(chunk) == chunk_size:
                 yield chunk
                 chunk = []
         if chunk:
             yield chunk
 
+    def load(self, source: Any) -> tuple[np.ndarray, dict[str, Any]]:
+        """Read an image and prepare it for the model.
+
+        Args:
+            source: In any form that ``read_image`` takes.
+
+        Returns:
+            tuple: Its pixels, uint8 (H, W, 3) in BGR, and ``inputs`` and ``data_samples`` for ``collate_fn``.
+
+        Raises:
+            ImageError: If it cannot be used.
+            MissingFileError: If there is no such file.
+        """
+        pixels = read_image(source, self._decode)
+        data = self._prepare(pixels, describe(source))
+        file_name = source if isinstance(source, str) else None
+        data['data_samples'].set_metainfo(dict(img_path=file_name, ori_shape=pixels.shape[:2]))
+        return pixels, data
+
     def _prepare(self, pixels: np.ndarray, what: str) -> dict:
-        if self._reading['color_type'].startswith('gray'):  # a model of one channel
+        if self._gray:
             pixels = cv2.cvtColor(pixels, cv2.COLOR_BGR2GRAY)
         try:
             return self.pipeline(pixels)
@@ -260,7 +279,7 @@ class CenterMaskInferencer(DetInferencer):
         if not (save or show or return_vis):
             return None
         images = [
-            source if isinstance(source, _Image) else _Image(read_image(source, **self._reading), names)
+            source if isinstance(source, _Image) else _Image(read_image(source, self._decode), names)
             for source, names in zip(inputs, result_names(inputs))
         ]
         pixels = [image.pixels[..., ::-1] for image in images]
@@ -272,7 +291,7 @@ class CenterMaskInferencer(DetInferencer):
 
     def postprocess(self, preds: list[DetDataSample], *args, **kwargs) -> dict[str, Any]:
         """Turn predictions into plain numbers, as DetInferencer; count those that reach the limit."""
-        limit = self._limit()[1]
+        limit = self.limit()[1]
         if limit and limit > 0:
             self._reached += sum(len(pred.get('pred_instances', ())) >= limit for pred in preds)
         return super().postprocess(preds, *args, **kwargs)

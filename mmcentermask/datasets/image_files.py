@@ -12,13 +12,14 @@ import mmcv
 import numpy as np
 from PIL import Image
 
-__all__ = ['FULL_RANGE', 'Decoder', 'Problem', 'look_at_images']
+from ..image_inputs import FULL_RANGE
+
+__all__ = ['Decoder', 'Problem', 'look_at_images']
 
 _BATCH = 256  # images that are under way at most
 _TAIL = 32
 # First bytes of a format with 8 bits a channel -> what stands among the last bytes of a complete file.
 _ENDS = {b'\xff\xd8\xff': b'\xff\xd9', b'\x89PNG': b'IEND', b'BM': b'', b'RIFF': b''}
-FULL_RANGE = 2**15  # a 16-bit image that stays below uses 15 bits or fewer, and turns dark when cut to 8
 
 
 class Problem(NamedTuple):

@@ -10,6 +10,8 @@ from mmdet.registry import TRANSFORMS
 from mmdet.structures.bbox import autocast_box_type
 from mmdet.structures.mask import PolygonMasks
 
+from ..runtime.resizing import legacy_size
+
 __all__ = ['FilterLegacyBoxes', 'LegacyRandomFlip', 'LegacyResize']
 
 
@@ -51,12 +53,7 @@ class LegacyResize(Resize):
 
     def size_of(self, width: int, height: int) -> tuple[int, int]:
         """Return width and height in pixels that an image of ``width`` x ``height`` is resized to."""
-        longest, short = max(self.scale), min(self.scale)
-        if max(width, height) / min(width, height) * short > longest:
-            short = round(longest * min(width, height) / max(width, height))
-        if width < height:
-            return short, int(short * height / width)
-        return int(short * width / height), short
+        return legacy_size(width, height, self.scale)
 
     def _resize_img(self, results: dict) -> None:
         height, width = results['img'].shape[:2]

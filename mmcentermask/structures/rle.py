@@ -3,13 +3,12 @@
 from typing import Any
 
 import numpy as np
-from mmengine.config import ConfigDict
 from pycocotools import mask as mask_api
 
 MASK_FORMATS = ('dense', 'rle')
 
 
-def check_mask_format(test_cfg: ConfigDict | dict | None) -> str:
+def check_mask_format(test_cfg: dict | None) -> str:
     """Return the form of masks that a mask branch's settings ask for.
 
     Args:

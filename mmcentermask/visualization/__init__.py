@@ -1,20 +1,20 @@
 """Drawings of objects and of runs: predictions beside the truth, loss and AP curves."""
 
+import importlib
+
 from .curves import draw_curves
 from .drawing import draw_instances
 from .png import png_of
-from .predictions import draw_predictions
 from .run_log import RunLog, read_run_log
 from .style import class_colors
-from .visualizer import CenterMaskVisualizer
 
-__all__ = [
-    'CenterMaskVisualizer',
-    'RunLog',
-    'class_colors',
-    'draw_curves',
-    'draw_instances',
-    'draw_predictions',
-    'png_of',
-    'read_run_log',
-]
+# imported when they are asked for: they need torch and mmdet, which an exported model runs without
+_WITH_TORCH = {'CenterMaskVisualizer': 'visualizer', 'draw_predictions': 'predictions'}
+
+__all__ = ['RunLog', 'class_colors', 'draw_curves', 'draw_instances', 'png_of', 'read_run_log', *_WITH_TORCH]
+
+
+def __getattr__(name: str):
+    if name in _WITH_TORCH:
+        return getattr(importlib.import_module(f'.{_WITH_TORCH[name]}', __name__), name)
+    raise AttributeError(f'module {__name__!r} has no attribute {name!r}')

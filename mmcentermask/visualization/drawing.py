@@ -5,13 +5,11 @@ from typing import Any
 
 import cv2
 import numpy as np
-import torch
-from mmdet.structures import INSTANCE_OFFSET
-from mmengine.structures import InstanceData
 from PIL import Image, ImageDraw
 from pycocotools import mask as mask_api
 
 from mmcentermask.structures import decode_crop
+from mmcentermask.structures.segment_ids import INSTANCE_OFFSET
 
 from .style import class_colors, class_label, font, font_size, line_width, text_color
 
@@ -22,7 +20,7 @@ _ALIKE = 60  # of 255, the difference of colors that are hard to tell apart
 
 def draw_instances(
     image: np.ndarray,
-    instances: InstanceData,
+    instances: Any,
     classes: Sequence[str] | None = None,
     palette: Any = None,
     scale: float = 1.0,
@@ -36,8 +34,8 @@ def draw_instances(
 
     Args:
         image (np.ndarray): uint8 (H, W, 3), RGB; not changed.
-        instances (InstanceData): ``labels`` and any of ``bboxes`` (x1, y1, x2, y2 in pixels of the image), ``scores``,
-            ``label_names`` and ``masks``: a list of RLEs, or what mmdet has for (n, H, W).
+        instances (InstanceData or dict): ``labels`` and any of ``bboxes`` (x1, y1, x2, y2 in pixels of the image),
+            ``scores``, ``label_names`` and ``masks``: a list of RLEs, or what mmdet has for (n, H, W).
         classes (Sequence[str], optional): Names of the classes.
         palette (optional): See ``class_colors``.
         scale (float): Of the drawing, in which lines and labels keep their size. Defaults to 1.
@@ -49,10 +47,10 @@ def draw_instances(
     >>> draw_instances(image, sample.pred_instances, ('cat', 'dog'))  # doctest: +SKIP
     """
     canvas = _scaled(image, scale)
-    if not len(instances):
+    labels = [int(label) for label in instances['labels']]
+    if not labels:
         return canvas
     height, width = canvas.shape[:2]
-    labels = [int(label) for label in instances.labels]
     colors = class_colors(max(labels) + 1, palette)
     masks = _as_list(instances.get('masks'))
     boxes = _boxes(instances, masks) * np.tile([width / image.shape[1], height / image.shape[0]], 2)
@@ -121,16 +119,17 @@ def _as_list(masks: Any) -> Sequence[Any] | None:
     """Return masks as a sequence of RLEs or of arrays (H, W)."""
     if masks is None or isinstance(masks, list):
         return masks
-    if isinstance(masks, torch.Tensor):
+    if hasattr(masks, 'cpu'):
         return masks.cpu().numpy()
     return masks.to_ndarray() if hasattr(masks, 'to_ndarray') else np.asarray(masks)
 
 
-def _boxes(instances: InstanceData, masks: Sequence[Any] | None) -> np.ndarray:
+def _boxes(instances: Any, masks: Sequence[Any] | None) -> np.ndarray:
     """Return the boxes, (n, 4); those of the masks where a model finds none, or all are 0."""
     boxes = instances.get('bboxes')
     if boxes is not None:
-        boxes = torch.as_tensor(getattr(boxes, 'tensor', boxes)).cpu().double().numpy()
+        boxes = getattr(boxes, 'tensor', boxes)
+        boxes = np.asarray(boxes.cpu().double().numpy() if hasattr(boxes, 'cpu') else boxes, np.float64)
     if boxes is None or (masks is not None and not boxes.any()):
         corners = [(x, y, x + crop.shape[1], y + crop.shape[0]) for crop, x, y in map(_crop, masks)]
         boxes = np.array(corners, np.float64)
@@ -175,9 +174,10 @@ def _fill(
     return list(contours), edge
 
 
-def _text(instances: InstanceData, i: int, label: int, classes: Sequence[str] | None) -> str:
-    text = class_label(i, instances.label_names) if 'label_names' in instances else class_label(label, classes)
-    return f'{text} {float(instances.scores[i]):.2f}' if 'scores' in instances else text
+def _text(instances: Any, i: int, label: int, classes: Sequence[str] | None) -> str:
+    names = instances.get('label_names')
+    text = class_label(label, classes) if names is None else class_label(i, names)
+    return f'{text} {float(instances["scores"][i]):.2f}' if 'scores' in instances else text
 
 
 def _write(canvas: np.ndarray, texts: list[str], boxes: np.ndarray, colors: list[tuple]) -> np.ndarray:

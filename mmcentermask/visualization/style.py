@@ -8,8 +8,6 @@ from collections.abc import Sequence
 from matplotlib import get_data_path
 from matplotlib.font_manager import findSystemFonts
 from matplotlib.ft2font import FT2Font
-from mmdet.datasets import CocoDataset
-from mmdet.visualization.palette import get_palette
 from PIL import ImageFont
 
 __all__ = ['class_colors', 'class_label', 'font', 'font_size', 'line_width', 'text_color']
@@ -50,6 +48,8 @@ def class_colors(number: int, palette: str | tuple | Sequence[tuple] | None = No
     [(30, 120, 255), (255, 130, 0)]
     """
     if isinstance(palette, str) and palette not in ('random', 'none'):
+        from mmdet.visualization.palette import get_palette
+
         return [tuple(map(int, color)) for color in get_palette(palette, number)[:number]]
     if isinstance(palette, (tuple, list)) and len(palette) == 3 and not isinstance(palette[0], (tuple, list)):
         return [tuple(palette)] * number
@@ -58,8 +58,11 @@ def class_colors(number: int, palette: str | tuple | Sequence[tuple] | None = No
         value, saturation = ((1, 0.85), (0.75, 0.9), (1, 0.5))[index % 3]
         rgb = colorsys.hsv_to_rgb((0.3 + index * _GOLDEN_ANGLE) % 1, saturation, value)
         colors.append(tuple(round(255 * part) for part in rgb))
-    if isinstance(palette, (tuple, list)) and [*map(tuple, palette)] != CocoDataset.METAINFO['palette']:
-        colors[: len(palette)] = [tuple(map(int, color)) for color in palette]
+    if isinstance(palette, (tuple, list)):
+        from mmdet.datasets import CocoDataset
+
+        if [*map(tuple, palette)] != CocoDataset.METAINFO['palette']:
+            colors[: len(palette)] = [tuple(map(int, color)) for color in palette]
     return colors[:number]
 
 

@@ -3,24 +3,25 @@
 from __future__ import annotations
 
 import contextlib
+import glob
 import os
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 from urllib.parse import urlsplit
+from urllib.request import urlopen
 
 import cv2
-import mmcv
 import numpy as np
-from mmdet.utils.misc import IMG_EXTENSIONS
-from mmengine import fileio
 from PIL import Image
 
-from ..datasets.image_files import FULL_RANGE
-from ..errors import ImageError, InputError, MissingFileError
+from .errors import ImageError, InputError, MissingFileError
 
-__all__ = ['ResultNames', 'describe', 'list_images', 'read_image', 'result_names']
+__all__ = ['FULL_RANGE', 'ResultNames', 'describe', 'is_single', 'list_images', 'read_image', 'result_names']
+
+IMG_EXTENSIONS = ('.jpg', '.jpeg', '.png', '.ppm', '.bmp', '.pgm', '.tif', '.tiff', '.webp')  # those of mmdet
+FULL_RANGE = 2**15  # a 16-bit image that stays below uses 15 bits or fewer, and turns dark when cut to 8
 
 _DRAWN = ('.jpg', '.jpeg', '.png', '.webp', '.bmp', '.tif', '.tiff')  # in the format of their image; others as PNG
 _EIGHT_BITS = (b'\xff\xd8\xff', b'BM', b'RIFF', b'GIF8')  # first bytes of formats that have no more a channel
@@ -37,7 +38,8 @@ def list_images(inputs: Any, recursive: bool = False) -> list:
     """List images, those of folders in the order of their names.
 
     Args:
-        inputs: One image in any form that ``read_image`` takes, a folder, or a list of such.
+        inputs: One image in any form that ``read_image`` takes, a folder, a pattern such as ``photos/*.jpg``, or a
+            list of such.
         recursive (bool): Look into the folders in folders, too. Hidden files and folders are left out. Defaults to
             False.
 
@@ -45,7 +47,7 @@ def list_images(inputs: Any, recursive: bool = False) -> list:
         list: Images; files and URLs as str.
 
     Raises:
-        MissingFileError: If none of the files is there.
+        MissingFileError: If none of the files is there, or none fits a pattern.
         InputError: If a folder has no images.
 
     >>> list_images(['cat.jpg', 'photos/'], recursive=True)  # doctest: +SKIP
@@ -54,6 +56,11 @@ def list_images(inputs: Any, recursive: bool = False) -> list:
     for item in inputs if isinstance(inputs, (list, tuple)) else [inputs]:
         if isinstance(item, (str, os.PathLike)) and os.path.isdir(item):  # of a name that cannot be, Path's own fails
             images += _images_of_folder(Path(item), recursive)
+        elif _is_pattern(item):
+            found = sorted(filter(os.path.isfile, glob.glob(item, recursive=True)))
+            if not found:
+                raise MissingFileError(f'there is no image {item!r}: correct the pattern.')
+            images += found
         else:
             images.append(str(item) if isinstance(item, os.PathLike) else item)
     files = [item for item in images if isinstance(item, str)]
@@ -61,6 +68,13 @@ def list_images(inputs: Any, recursive: bool = False) -> list:
         more = '' if len(files) == 1 else f', nor are the other {len(files) - 1}'
         raise MissingFileError(f'there is no image {files[0]!r}{more}: correct the path.')
     return images
+
+
+def is_single(inputs: Any) -> bool:
+    """Tell whether ``list_images`` takes it for one image, and not for a list, a folder or a pattern."""
+    if isinstance(inputs, (str, os.PathLike)):
+        return not os.path.isdir(inputs) and not _is_pattern(inputs)
+    return not isinstance(inputs, (list, tuple))
 
 
 def _images_of_folder(folder: Path, recursive: bool) -> list[str]:
@@ -82,6 +96,10 @@ def _images_of_folder(folder: Path, recursive: bool) -> list[str]:
     return found
 
 
+def _is_pattern(item: Any) -> bool:
+    return isinstance(item, str) and glob.has_magic(item) and not _is_url(item) and not os.path.lexists(item)
+
+
 def _is_url(item: Any) -> bool:
     return isinstance(item, str) and '://' in item
 
@@ -97,7 +115,14 @@ def describe(source: Any) -> str:
     return f'the {type(source).__name__}'
 
 
-def read_image(source: Any, color_type: str = 'color', backend: str | None = None) -> np.ndarray:
+def _decode_by_opencv(content: bytes) -> np.ndarray | None:
+    return cv2.imdecode(np.frombuffer(content, np.uint8), cv2.IMREAD_COLOR)
+
+
+Decode = Callable[[bytes], np.ndarray | None]
+
+
+def read_image(source: Any, decode: Decode = _decode_by_opencv) -> np.ndarray:
     """Read an image in any of the usual forms, as the loader of a test pipeline reads a file.
 
     Gray images get three equal channels, and an alpha channel is left out. Of 16-bit images that use the upper half of
@@ -107,8 +132,7 @@ def read_image(source: Any, color_type: str = 'color', backend: str | None = Non
     Args:
         source: A path or a URL, the bytes of a file, a Pillow image, or an array (H, W), (H, W, 1), (H, W, 3) in BGR,
             or (H, W, 4) in BGRA.
-        color_type (str): Of ``mmcv.imfrombytes``, for files and bytes. Defaults to 'color'.
-        backend (str, optional): Of ``mmcv.imfrombytes``. Defaults to None, which is cv2.
+        decode (Callable): Decodes the bytes of a file. Defaults to OpenCV, as the loader of mmcv does.
 
     Returns:
         np.ndarray: uint8 (H, W, 3), BGR.
@@ -121,9 +145,9 @@ def read_image(source: Any, color_type: str = 'color', backend: str | None = Non
     (480, 640, 3)
     """
     if isinstance(source, (str, os.PathLike)):
-        return _decode(_content(str(source)), describe(source), color_type, backend)
+        return _decode(_content(str(source)), describe(source), decode)
     if isinstance(source, (bytes, bytearray, memoryview)):
-        return _decode(bytes(source), describe(source), color_type, backend)
+        return _decode(bytes(source), describe(source), decode)
     if isinstance(source, Image.Image):
         deep = source.mode in ('F', 'I') or source.mode.startswith('I;')
         try:
@@ -142,6 +166,11 @@ def read_image(source: Any, color_type: str = 'color', backend: str | None = Non
 def _content(path: str) -> bytes:
     if _is_url(path):
         try:
+            if urlsplit(path).scheme in ('http', 'https'):
+                with urlopen(path) as answer:
+                    return answer.read()
+            from mmengine import fileio  # for its other kinds of storage
+
             return fileio.get(path)
         except Exception as error:  # each kind of storage has its own
             raise ImageError(f'the image {path} cannot be fetched ({error}): check the address.') from error
@@ -155,12 +184,12 @@ def _content(path: str) -> bytes:
         raise ImageError(f'the image {path} cannot be read ({error.strerror}): see to its permissions.') from error
 
 
-def _decode(content: bytes, what: str, color_type: str, backend: str | None) -> np.ndarray:
+def _decode(content: bytes, what: str, decode: Decode) -> np.ndarray:
     if not content.startswith(_EIGHT_BITS) and not (content.startswith(b'\x89PNG') and content[24:25] <= b'\x08'):
         with contextlib.suppress(cv2.error):
             _check_depth(cv2.imdecode(np.frombuffer(content, np.uint8), cv2.IMREAD_UNCHANGED), what)
     try:
-        image = mmcv.imfrombytes(content, flag=color_type, backend=backend)
+        image = decode(content)
     except Exception:  # each decoder has its own ways to fail
         image = None
     if image is None:

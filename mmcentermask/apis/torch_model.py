@@ -1,0 +1,80 @@
+"""A model of a config in torch, as ``mmcentermask.Segmenter`` runs it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from ..errors import ConfigError
+from ..models import CenterMaskRoIHead
+from ..structures import Instances
+from .inferencer import CenterMaskInferencer
+
+__all__ = ['TorchModel']
+
+_OPTIONS = {
+    'score_thr': 'model.test_cfg.score_thr',
+    'iou_thr': 'model.test_cfg.nms.iou_threshold',
+    'max_per_img': 'model.test_cfg.max_per_img',
+}
+
+
+class TorchModel:
+    """A model of a config, by CenterMaskInferencer; the counterpart of ``runtime.exported_model.ExportedModel``.
+
+    Args:
+        model (str or Path): A config file or the name of a model.
+        weights (str or Path, optional): See CenterMaskInferencer.
+        device (str, optional): See CenterMaskInferencer.
+        threads (int, optional): Of the CPU. Defaults to torch's choice.
+        cfg_options (dict, optional): See CenterMaskInferencer.
+        **options: ``score_thr``, ``iou_thr``, ``max_per_img`` in the place of the config's, where they are not None.
+
+    Attributes:
+        inferencer: The CenterMaskInferencer.
+        classes: Names.
+        max_per_img: Most objects of an image.
+
+    Raises:
+        InputError: See CenterMaskInferencer.
+    """
+
+    def __init__(
+        self,
+        model: str | Path,
+        weights: str | Path | None = None,
+        device: str | None = None,
+        threads: int | None = None,
+        cfg_options: dict[str, Any] | None = None,
+        **options: float | None,
+    ) -> None:
+        given = {_OPTIONS[name]: value for name, value in options.items() if value is not None}
+        self._name = model
+        self.inferencer = CenterMaskInferencer(
+            model, weights, device, cfg_options={**(cfg_options or {}), **given}, show_progress=False
+        )
+        if threads is not None:
+            torch.set_num_threads(threads)
+        roi_head = getattr(self.inferencer.model, 'roi_head', None)
+        if isinstance(roi_head, CenterMaskRoIHead):
+            roi_head.test_cfg.mask_format = 'rle'
+        self.classes = tuple(self.inferencer.model.dataset_meta['classes'])
+        self.max_per_img = self.inferencer.limit()[1] or 0
+
+    def load(self, source: Any) -> dict[str, Any]:
+        """Read and prepare an image, see CenterMaskInferencer.load."""
+        return self.inferencer.load(source)[1]
+
+    def run(self, images: list[dict[str, Any]]) -> list[Instances]:
+        """Find the objects of a batch of images, as ``load`` returns them.
+
+        Raises:
+            ConfigError: If the model predicts no masks.
+        """
+        samples = self.inferencer.forward(self.inferencer.collate_fn(images))
+        predictions = [self.inferencer.pred2dict(sample) for sample in samples]
+        if not all('masks' in prediction for prediction in predictions):
+            raise ConfigError(f'the model {self._name} predicts no masks: give one for instance segmentation.')
+        return [Instances.from_dict(prediction, self.classes) for prediction in predictions]

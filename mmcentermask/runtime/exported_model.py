@@ -1,0 +1,176 @@
+"""A model that tools/export.py wrote, from an image to its objects."""
+
+from __future__ import annotations
+
+import itertools
+from dataclasses import dataclass
+from typing import Any
+
+import cv2
+import numpy as np
+from PIL import Image
+
+from ..errors import ImageError, InputError
+from ..image_inputs import describe, read_image
+from ..structures import Instances, encode_boundaries, encode_crop, find_boundaries, legacy_crops, rle_to_json
+from .backends import open_exported
+from .resizing import fitted_size, legacy_size
+
+__all__ = ['ExportedModel']
+
+_LEAST_SIDE = 32  # pixels of a resized image that the graph takes
+
+
+@dataclass
+class LoadedImage:
+    """An image for the graph.
+
+    Attributes:
+        pixels: uint8 (h, w, 3), BGR; resized, and padded where the graph takes images of one size.
+        size: Width and height before padding.
+        original_size: Width and height before resizing.
+        file_name: As it was given; None where it has no name.
+    """
+
+    pixels: np.ndarray
+    size: tuple[int, int]
+    original_size: tuple[int, int]
+    file_name: str | None
+
+
+class ExportedModel:
+    """A model that ``tools/export.py`` wrote, in onnxruntime or OpenVINO.
+
+    Args:
+        path (str): The file, ``.onnx`` or ``.xml``.
+        backend (str, optional): See ``open_exported``.
+        device (str): See ``open_exported``. Defaults to 'cpu'.
+        threads (int, optional): Of the CPU. Defaults to the backend's choice.
+        **options: ``score_thr``, ``iou_thr``, ``max_per_img`` in the place of the file's, where they are not None.
+
+    Attributes:
+        classes: Names.
+        max_per_img: Most objects of an image.
+
+    Raises:
+        InputError: See ``open_exported``; or if thresholds of the file are fixed.
+    """
+
+    def __init__(
+        self,
+        path: str,
+        backend: str | None = None,
+        device: str = 'cpu',
+        threads: int | None = None,
+        **options: float | None,
+    ) -> None:
+        self._backend = open_exported(path, backend, device, threads)
+        self.metadata = self._backend.metadata
+        self._options = {}
+        for name, value in options.items():
+            if value is None:
+                continue
+            if name not in self._backend.options:
+                raise InputError(
+                    f'{name} of {path} is fixed in {type(self._backend).__name__}: leave it out, or run an .onnx file '
+                    'with the backend onnxruntime.'
+                )
+            dtype = np.int64 if name == 'max_per_img' else np.float32
+            self._options[name] = np.array([value], dtype)
+        self.classes = tuple(self.metadata.classes)
+        self.max_per_img = options.get('max_per_img') or self.metadata.max_per_img
+
+    def load(self, source: Any) -> LoadedImage:
+        """Read an image, in any form that ``read_image`` takes, and resize it.
+
+        Raises:
+            ImageError: If it cannot be used.
+            MissingFileError: If there is no such file.
+        """
+        image = read_image(source)
+        height, width = image.shape[:2]
+        resized = self._resize(image)
+        size = resized.shape[1::-1]
+        if min(size) < _LEAST_SIDE:
+            raise ImageError(
+                f"{describe(source)} of {width} x {height} pixels would be {size[0]} x {size[1]} at the model's input, "
+                f'which takes {_LEAST_SIDE} or more: leave it out, or cut it into parts that are less long and narrow.'
+            )
+        if self.metadata.static_shape:
+            bottom, right = np.subtract(self.metadata.static_shape, resized.shape[:2])
+            color = [round(value) for value in self.metadata.mean]
+            resized = cv2.copyMakeBorder(resized, 0, bottom, 0, right, cv2.BORDER_CONSTANT, value=color)
+        return LoadedImage(resized, size, (width, height), source if isinstance(source, str) else None)
+
+    def _resize(self, image: np.ndarray) -> np.ndarray:
+        """Resize an image as the test pipeline of the model's config does."""
+        height, width = image.shape[:2]
+        scale = self.metadata.scale
+        if self.metadata.resize == 'legacy':
+            size = legacy_size(width, height, scale)
+        else:
+            size = fitted_size(width, height, scale) if self.metadata.keep_ratio else tuple(scale)
+        if self.metadata.static_shape:
+            fit = min(1, *np.divide(self.metadata.static_shape[::-1], size))
+            size = tuple(round(side * fit) for side in size)
+        if min(size) < 1:
+            return image[:0, :0]
+        if self.metadata.resize == 'legacy':
+            return np.asarray(Image.fromarray(image).resize(size, Image.Resampling.BILINEAR))
+        return cv2.resize(image, size, interpolation=cv2.INTER_LINEAR)
+
+    def run(self, images: list[LoadedImage]) -> list[Instances]:
+        """Find the objects of images; those of one shape that follow each other go through the graph together.
+
+        Args:
+            images (list[LoadedImage]): As ``load`` returns them.
+
+        Returns:
+            list[Instances]: Of each image.
+        """
+        found = []
+        for _, group in itertools.groupby(images, lambda image: image.pixels.shape):
+            group = list(group)
+            step = self.metadata.batch or len(group)
+            for start in range(0, len(group), step):
+                found += self._run_batch(group[start : start + step], step)
+        return found
+
+    def _run_batch(self, images: list[LoadedImage], number: int) -> list[Instances]:
+        """Run images of one shape, repeated up to the ``number`` that the graph takes."""
+        batch = np.stack([images[i % len(images)].pixels for i in range(number)]).transpose(0, 3, 1, 2)
+        outputs = self._backend.run({'images': np.ascontiguousarray(batch), **self._options})
+        of_image = outputs.pop('image_index')
+        return [
+            self._finish({name: values[of_image == i] for name, values in outputs.items()}, image)
+            for i, image in enumerate(images)
+        ]
+
+    def _finish(self, outputs: dict[str, np.ndarray], image: LoadedImage) -> Instances:
+        """Bring the graph's outputs for one image to its own pixels, and paste the masks."""
+        width, height = image.original_size
+        if self.metadata.static_shape:  # what lies in the padding is none of the image
+            outputs['boxes'] = outputs['boxes'].clip(0, np.tile(image.size, 2))
+            visible = (outputs['boxes'][:, 2:] > outputs['boxes'][:, :2]).all(axis=1)
+            outputs = {name: values[visible] for name, values in outputs.items()}
+        scale = np.divide(image.size, image.original_size).astype(np.float32)
+        boxes = (outputs['boxes'] / np.tile(scale, 2)).astype(np.float32)
+        maps, threshold = outputs['masks'], self.metadata.mask_thr
+        if self.metadata.pasting == 'legacy':
+            crops = legacy_crops(maps, boxes, height, width, threshold)
+            codes = [encode_crop(crop, x, y, height, width) for crop, x, y in crops]
+        else:
+            codes = encode_boundaries(list(find_boundaries(maps, boxes, height, width, threshold)), height, width)
+        if self.metadata.legacy_box_offset:
+            boxes = boxes + np.array([0, 0, 1, 1], np.float32)
+        return Instances(
+            boxes,
+            outputs['labels'],
+            outputs['scores'],
+            rle_to_json(codes),
+            height,
+            width,
+            self.classes,
+            outputs['mask_scores'] if self.metadata.mask_scoring else None,
+            image.file_name,
+        )
