@@ -28,7 +28,7 @@ def export(args: argparse.Namespace) -> None:
     """Export, verify, write."""
     # after the command line, for these take seconds to import
     from mmcentermask.export.describe import describe_model
-    from mmcentermask.export.onnx_graph import LEAST_SIDE, to_onnx
+    from mmcentermask.export.onnx_graph import to_onnx
 
     inferencer = apis.CenterMaskInferencer(args.config, args.checkpoint, 'cpu', cfg_options=args.cfg_options)
     metadata = describe_model(inferencer.model, inferencer.cfg)
