@@ -14,17 +14,27 @@ VERSION = runpy.run_path(str(ROOT / 'mmcentermask' / 'version.py'))['__version__
 # What `mim train mmcentermask ...` and DetInferencer look for inside the installed package, in its folder `.mim`.
 MIM_ENTRIES = ('configs', 'tools', 'demo', 'model-index.yml')
 
-# torch: mmcv's ops are compiled against it, 2.13 is the newest that was tested
-INSTALL_REQUIRES = ['torch>=2.4,<2.14', 'numpy>=1.26', 'pycocotools>=2.0.7']
+INSTALL_REQUIRES = ['numpy>=1.26', 'pycocotools>=2.0.7']
+TORCH = 'torch>=2.4,<2.14'  # mmcv's ops are compiled against it, 2.13 is the newest that was tested
 # mmcv, mmengine and mmdet come from one of two lines, which share their import names and would overwrite each other's
 # files. So neither is a hard requirement: the user picks one, `import mmcentermask` says so when both are missing.
 EXTRAS = {
-    'onedl': ['onedl-mmcv>=2.3.6,<2.4', 'onedl-mmengine>=0.10.12,<0.11', 'onedl-mmdetection>=3.5.1,<3.6'],
+    'onedl': [TORCH, 'onedl-mmcv>=2.3.6,<2.4', 'onedl-mmengine>=0.10.12,<0.11', 'onedl-mmdetection>=3.5.1,<3.6'],
     'openmmlab': [
+        TORCH,
         'mmcv>=2.1.0,<2.2',
         'mmengine>=0.10.7,<0.11',
         'mmdet>=3.3.0,<3.4',
         'setuptools<81',  # mmengine 0.10.7 needs pkg_resources at run time
+    ],
+    # to run exported models without any of these; the OpenCV that also works on machines without a screen. mmcv brings
+    # the other one, so beside mmcv it is `pip install onnxruntime` and not this
+    'runtime': [
+        'onnxruntime>=1.17',
+        'opencv-python-headless>=4.5',
+        'pillow>=10',
+        'matplotlib>=3.7',  # its fonts, in drawings
+        'tqdm>=4',
     ],
     'hub': ['huggingface_hub>=0.25', 'safetensors>=0.4'],  # weights by timm:// and hf://
     'lvis': ['lvis>=0.5.3'],  # to train and evaluate on LVIS

@@ -156,7 +156,8 @@ def import_dependencies() -> None:
     """
     if importlib.util.find_spec('torch') is None:
         raise ImportError(
-            f'mmcentermask needs torch, which is not installed: run `pip install torch`, then {ENV_HINT}.'
+            f'mmcentermask needs torch, which is not installed: run `pip install torch`, then {ENV_HINT}; to run '
+            "exported models alone, `pip install '.[runtime]'`."
         )
     for module in TESTED:
         check_version(module)
