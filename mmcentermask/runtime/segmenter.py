@@ -112,20 +112,45 @@ class Segmenter:
         Raises:
             InputError: If an option is out of range, the only image cannot be used, or there is none.
         """
-        check_options(threshold, batch_size)
-        if classes is not None:
-            classes = class_indices(classes, self.classes)
         lazy = isinstance(images, Iterator)
         sources = images if lazy else list_images(images)
-        results = self._results(sources, batch_size, single=not lazy and is_single(images))
+        results = self.stream(sources, threshold, classes, batch_size)
         if progress:
             from tqdm import tqdm
 
             results = tqdm(results, total=None if lazy else len(sources), unit='image')
-        chosen = (found if found is None else found.filter(threshold, classes) for found in results)
-        if lazy:
-            return chosen
-        return next(chosen) if is_single(images) else list(chosen)
+        if not lazy and is_single(images):
+            found = next(iter(results))[1]
+            if isinstance(found, InputError):
+                raise found
+            return found
+        found = map(_or_warning, results)
+        return found if lazy else list(found)
+
+    def stream(
+        self,
+        sources: Iterable[Any],
+        threshold: float = 0.3,
+        classes: Iterable[str | int] | None = None,
+        batch_size: int = 1,
+    ) -> Iterator[tuple[Any, Instances | InputError]]:
+        """Find the objects of images one after the other, as ``predict`` does, however many there are.
+
+        Args:
+            sources (iterable): Images.
+            threshold (float): Least score. Defaults to 0.3.
+            classes (iterable, optional): Names or indices of the classes to keep. Defaults to all.
+            batch_size (int): Images at a time, which are read ahead. Defaults to 1.
+
+        Returns:
+            iterator: Of each image what was given, and its objects or, where it cannot be used, what is wrong.
+
+        Raises:
+            InputError: If an option is out of range.
+        """
+        check_options(threshold, batch_size)
+        indices = None if classes is None else class_indices(classes, self.classes)
+        return self._results(iter(sources), threshold, indices, batch_size)
 
     def predict_large(
         self,
@@ -165,23 +190,21 @@ class Segmenter:
         indices = None if classes is None else class_indices(classes, self.classes)
         return predict_large(self._model, image, tile, overlap, batch_size, threshold, progress).filter(classes=indices)
 
-    def _results(self, sources: Iterable[Any], batch_size: int, single: bool) -> Iterator[Instances | None]:
-        """Yield what is found in each image."""
-        sources = iter(sources)
+    def _results(
+        self, sources: Iterator[Any], threshold: float, classes: list[int] | None, batch_size: int
+    ) -> Iterator[tuple[Any, Instances | InputError]]:
         while batch := list(itertools.islice(sources, batch_size)):
             loaded = []
             for source in batch:
                 try:
                     loaded.append(self._model.load(source))
                 except (ImageError, MissingFileError) as error:
-                    if single:
-                        raise
-                    loaded.append(None)
-                    print(f'warning: {error}', file=sys.stderr, flush=True)
-            usable = [image for image in loaded if image is not None]
+                    loaded.append(error)
+            usable = [image for image in loaded if not isinstance(image, InputError)]
             found = iter(self._model.run(usable) if usable else [])
-            for image in loaded:
-                yield None if image is None else self._noted(next(found))
+            for source, image in zip(batch, loaded):
+                failed = isinstance(image, InputError)
+                yield source, image if failed else self._noted(next(found)).filter(threshold, classes)
 
     def _noted(self, found: Instances) -> Instances:
         """Say once that an image may have more objects than the model gives."""
@@ -195,6 +218,14 @@ class Segmenter:
                 flush=True,
             )
         return found
+
+
+def _or_warning(result: tuple[Any, Instances | InputError]) -> Instances | None:
+    found = result[1]
+    if isinstance(found, InputError):
+        print(f'warning: {found}', file=sys.stderr, flush=True)
+        return None
+    return found
 
 
 def check_options(threshold: float, batch_size: int) -> None:
