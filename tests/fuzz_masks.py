@@ -13,7 +13,8 @@ from mmdet.structures.mask import encode_mask_results
 from mmengine.config import ConfigDict
 from pycocotools import mask as mask_api
 
-from mmcentermask.datasets.masks import counts_of, rle_problem
+from mmcentermask.datasets.masks import rle_problem
+from mmcentermask.structures.rle import counts_of
 from mmcentermask.models import AdaptiveRoIExtractor
 from mmcentermask.structures import decode_crop, encode_boundaries, paste_dense, paste_rle
 
