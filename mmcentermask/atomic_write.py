@@ -2,13 +2,14 @@
 
 import contextlib
 import os
+import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 from typing import BinaryIO
 
 from .errors import InputError, OutputError
 
-__all__ = ['UNFINISHED', 'atomic_write', 'write_files']
+__all__ = ['UNFINISHED', 'atomic_write', 'check_writable', 'write_files']
 
 UNFINISHED = '.unfinished'  # what a file's name ends with while it is written
 
@@ -62,3 +63,24 @@ def write_files(folder: str | Path, contents: dict[str, bytes], option: str = '-
     with contextlib.ExitStack() as files:  # a failure in one leaves every name as it was
         for name, content in contents.items():
             files.enter_context(atomic_write(Path(folder, name), f'name another folder with {option}')).write(content)
+
+
+def check_writable(folder: str | Path, option: str = '--out-dir') -> None:
+    """Check that files can be written to a folder or, where it is not there, that it can be made.
+
+    Args:
+        folder (str or Path): Nothing is left in it.
+        option (str): Of the command line, which names the folder. Defaults to '--out-dir'.
+
+    Raises:
+        OutputError: If they cannot.
+    """
+    place = Path(folder).absolute()
+    try:
+        while not os.path.lexists(place):
+            place = place.parent
+        with tempfile.TemporaryDirectory(dir=place):
+            pass
+    except (OSError, ValueError) as error:
+        reason = getattr(error, 'strerror', None) or error
+        raise OutputError(f'cannot write to {folder} ({reason}): name another folder with {option}.') from error

@@ -1,15 +1,10 @@
 """What the starters in tools/ and demo/ are made of, and prediction from Python."""
 
-from ..atomic_write import write_files
+from ..atomic_write import check_writable, write_files
 from ..datasets.data_check import check_data_for_testing, check_data_for_training, named_image_errors
 from ..errors import AnnotationError, CheckpointError, ImageError, InputError, MissingFileError
 from ..image_inputs import list_images, read_image
-from .early_checks import (
-    check_device,
-    check_prediction_options,
-    check_writable,
-    named_missing_packages,
-)
+from .early_checks import check_device, check_prediction_options, named_missing_packages
 from .inferencer import CenterMaskInferencer
 from .launch import build_runner, check_least, check_once, end_processes, report_input_errors, start_processes
 from .model_check import check_model_for_testing, check_model_for_training

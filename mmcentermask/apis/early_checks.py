@@ -3,21 +3,14 @@
 from __future__ import annotations
 
 import contextlib
-import os
-import tempfile
 from collections.abc import Iterator
-from pathlib import Path
 
 import torch
 
-from ..errors import InputError, OutputError
+from ..atomic_write import check_writable
+from ..errors import InputError
 
-__all__ = [
-    'check_device',
-    'check_prediction_options',
-    'check_writable',
-    'named_missing_packages',
-]
+__all__ = ['check_device', 'check_prediction_options', 'named_missing_packages']
 
 
 def check_device(device: str | torch.device | None) -> None:
@@ -47,27 +40,6 @@ def check_device(device: str | torch.device | None) -> None:
         torch.zeros(1).to(device).cpu()  # on meta, nothing can be computed
     except (RuntimeError, NotImplementedError, AssertionError) as error:  # each kind has its own
         raise InputError(f'there is no device {device} here: give cpu.') from error
-
-
-def check_writable(folder: str | Path, option: str = '--out-dir') -> None:
-    """Check that files can be written to a folder or, where it is not there, that it can be made.
-
-    Args:
-        folder (str or Path): Nothing is left in it.
-        option (str): Of the command line, which names the folder. Defaults to '--out-dir'.
-
-    Raises:
-        OutputError: If they cannot.
-    """
-    place = Path(folder).absolute()
-    try:
-        while not os.path.lexists(place):
-            place = place.parent
-        with tempfile.TemporaryDirectory(dir=place):
-            pass
-    except (OSError, ValueError) as error:
-        reason = getattr(error, 'strerror', None) or error
-        raise OutputError(f'cannot write to {folder} ({reason}): name another folder with {option}.') from error
 
 
 def check_prediction_options(batch_size: int, pred_score_thr: float, out_dir: str = '') -> None:

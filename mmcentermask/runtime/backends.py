@@ -35,15 +35,15 @@ class OnnxRuntime:
         settings = onnxruntime.SessionOptions()
         settings.log_severity_level = 3  # or it warns of thresholds, whose defaults are initializers
         settings.intra_op_num_threads = threads or 0
-        found = [name.removesuffix('ExecutionProvider').lower() for name in onnxruntime.get_available_providers()]
-        if device not in found:
+        found = (name.removesuffix('ExecutionProvider') for name in onnxruntime.get_available_providers())
+        providers = {name.lower(): f'{name}ExecutionProvider' for name in found if name != 'Azure'}  # a cloud's
+        if device not in providers:
             raise InputError(
-                f'onnxruntime has no device {device!r} here: give one of {", ".join(found)}; for cuda, '
+                f'onnxruntime has no device {device!r} here: give one of {", ".join(providers)}; for cuda, '
                 'pip install onnxruntime-gpu.'
             )
-        provider = onnxruntime.get_available_providers()[found.index(device)]
         try:
-            self._session = onnxruntime.InferenceSession(path, settings, providers=[provider])
+            self._session = onnxruntime.InferenceSession(path, settings, providers=[providers[device]])
         except Exception as error:  # it has a class of its own for each, without a common one
             raise InputError(_DAMAGED.format(path=path, backend='onnxruntime', error=_first_line(error))) from error
         self.metadata = ExportMetadata.from_json(self._session.get_modelmeta().custom_metadata_map.get(KEY), path)

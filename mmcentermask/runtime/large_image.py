@@ -15,7 +15,7 @@ from ..image_inputs import describe, read_image
 from ..structures import Instances
 from .tiles import Tile, make_tiles, merge_tiles, shift
 
-__all__ = ['predict_large']
+__all__ = ['predict_large', 'read_reduced']
 
 _WINDOWED = ('.tif', '.tiff', '.jp2', '.vrt', '.img')  # formats of which rasterio reads parts
 
@@ -91,6 +91,20 @@ def _open(source: Any) -> _Pixels | _Raster:
             raise MissingFileError(f'there is no image {str(source)!r}: correct the path.')
         return _Raster(str(source))
     return _Pixels(source)
+
+
+def read_reduced(source: Any, side: int) -> np.ndarray:
+    """Read a copy of a large image that is no longer than ``side`` pixels, uint8 (h, w, 3), BGR.
+
+    Args:
+        source: See ``Segmenter.predict_large``.
+        side (int): Of the copy; a smaller image is read as it is.
+
+    Raises:
+        InputError: If the image cannot be used.
+    """
+    image = _open(source)
+    return image.reduced(min(side, max(image.height, image.width)))
 
 
 def predict_large(

@@ -204,20 +204,19 @@ class Segmenter:
             found = iter(self._model.run(usable) if usable else [])
             for source, image in zip(batch, loaded):
                 failed = isinstance(image, InputError)
-                yield source, image if failed else self._noted(next(found)).filter(threshold, classes)
+                yield source, image if failed else self._choose(next(found), threshold, classes)
 
-    def _noted(self, found: Instances) -> Instances:
-        """Say once that an image may have more objects than the model gives."""
+    def _choose(self, found: Instances, threshold: float, classes: list[int] | None) -> Instances:
+        """Keep what the caller asks for; say once that there may be more objects than the model gives."""
         limit = self._model.max_per_img
-        if len(found) >= limit > 0 and not self._limit_told:
+        if len(found) >= limit > 0 and found.scores.min() >= threshold and not self._limit_told:
             self._limit_told = True
             print(
-                f'note: an image reached the limit of {limit} objects, so there may be more: raise it by '
-                f'Segmenter(..., max_per_img={10 * limit}).',
+                f'note: an image reached the limit of {limit} objects, so there may be more: raise max_per_img.',
                 file=sys.stderr,
                 flush=True,
             )
-        return found
+        return found.filter(threshold, classes)
 
 
 def _or_warning(result: tuple[Any, Instances | InputError]) -> Instances | None:

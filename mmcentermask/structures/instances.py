@@ -205,7 +205,7 @@ class Instances:
                 f'{self.width} x {self.height}: give the same one.'
             )
         found = dict(bboxes=self.boxes, labels=self.labels, scores=self.scores, masks=self.rle)
-        return draw_instances(image[..., ::-1], found, self.classes, alpha=alpha)[..., ::-1]
+        return np.ascontiguousarray(draw_instances(image[..., ::-1], found, self.classes, alpha=alpha)[..., ::-1])
 
     def save(self, path: str | Path, image: Any = None, form: str = 'prediction') -> None:
         """Write the objects to a file: as numbers to ``NAME.json``, else as a drawing.
