@@ -181,12 +181,13 @@ class Instances:
         """Return them as ``supervision.Detections``; see ``result_formats.to_supervision``."""
         return to_supervision(self)
 
-    def draw(self, image: Any = None, alpha: float = 0.45) -> np.ndarray:
+    def draw(self, image: Any = None, alpha: float = 0.45, label_names: list[str] | None = None) -> np.ndarray:
         """Draw the objects, a class in the same color in every image.
 
         Args:
             image: What was predicted on, in any form that ``read_image`` takes. Defaults to the file.
             alpha (float): Opacity of masks, 0..1. Defaults to 0.45.
+            label_names (list[str], optional): What to write at each object. Defaults to the names of the classes.
 
         Returns:
             np.ndarray: uint8 (H, W, 3), BGR as OpenCV's.
@@ -204,7 +205,7 @@ class Instances:
                 f'the image to draw in has {image.shape[1]} x {image.shape[0]} pixels, that of the objects '
                 f'{self.width} x {self.height}: give the same one.'
             )
-        found = dict(bboxes=self.boxes, labels=self.labels, scores=self.scores, masks=self.rle)
+        found = dict(bboxes=self.boxes, labels=self.labels, scores=self.scores, masks=self.rle, label_names=label_names)
         return np.ascontiguousarray(draw_instances(image[..., ::-1], found, self.classes, alpha=alpha)[..., ::-1])
 
     def save(self, path: str | Path, image: Any = None, form: str = 'prediction') -> None:
