@@ -7,6 +7,7 @@ __all__ = [
     'AnnotationError',
     'CheckpointError',
     'ConfigError',
+    'ExportError',
     'ImageError',
     'InputError',
     'InvalidLossError',
@@ -34,6 +35,10 @@ class ConfigError(InputError):
 
 class CheckpointError(InputError):
     """A checkpoint cannot be read, or is of another model."""
+
+
+class ExportError(InputError):
+    """An exported model does not do what the model does in PyTorch."""
 
 
 class ImageError(InputError):

@@ -10,13 +10,12 @@ import numpy as np
 import pytest
 import torch
 from mmdet.apis import DetInferencer
-from mmdet.registry import MODELS
 from mmdet.structures import DetDataSample
 from mmengine.config import Config
 from mmengine.structures import InstanceData
 from PIL import Image
 from pycocotools import mask as mask_api
-from tiny_run import run_tool, write_config
+from tiny_run import find_something, run_tool
 
 from mmcentermask.apis import (
     CenterMaskInferencer,
@@ -39,15 +38,7 @@ HEIGHT, WIDTH = 60, 90
 def folder(tmp_path_factory):
     """A config, weights that find something, and a folder of two images."""
     folder = tmp_path_factory.mktemp('inferencer')
-    config = write_config(folder / 'tiny.py', 'data')
-    # untrained, everything scores about 0.1
-    config.write_text(config.read_text() + "model['test_cfg'] = dict(score_thr=0.0, max_per_img=5)\n")
-    torch.manual_seed(0)
-    model = MODELS.build(Config.fromfile(config).model)
-    model.init_weights()
-    torch.nn.init.constant_(model.bbox_head.conv_reg.bias, 1)  # boxes that are not empty
-    meta = dict(dataset_meta=dict(classes=('ellipse', 'rectangle', 'triangle', 'star')))
-    torch.save(dict(state_dict=model.state_dict(), meta=meta), folder / 'weights.pth')
+    find_something(folder)
     (folder / 'images').mkdir()
     noise = np.random.default_rng(0).integers(0, 255, (2, HEIGHT, WIDTH, 3), dtype=np.uint8)
     mmcv.imwrite(noise[0], str(folder / 'images/b.png'))

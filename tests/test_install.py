@@ -12,14 +12,18 @@ import sys
 import zipfile
 from pathlib import Path
 
+import cv2
+import numpy as np
 import pytest
 from packaging.requirements import Requirement
+from tiny_run import find_something
 
 ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT / 'tools'))
 
 import make_env  # noqa: E402
 
+from mmcentermask.structures import Instances  # noqa: E402
 from mmcentermask.version import TESTED, __version__  # noqa: E402
 
 # Runs setup.py up to its call of setup() and prints the arguments; neither torch nor the package can be imported.
@@ -145,6 +149,59 @@ def test_redirects_do_not_hide_the_package_and_run_the_tool(built, tmp_path):
     tool = site / 'mmcentermask' / '.mim' / 'tools' / 'make_env.py'
     done = subprocess.run([sys.executable, tool, '--help'], cwd=tmp_path, capture_output=True, text=True)
     assert done.returncode == 0 and '--stack' in done.stdout
+
+
+RUNTIME = """
+import json, sys
+import mmcentermask
+from mmcentermask import Segmenter
+found = Segmenter('model.onnx', threads=1).predict('image.png', threshold=0)
+assert not {'torch', 'mmcv', 'mmengine', 'mmdet'} & set(sys.modules)
+found.save('found.json')
+found.save('drawn.png')
+try:
+    mmcentermask.prepare_for_inference
+except ImportError as error:
+    assert 'needs torch' in str(error)
+try:
+    Segmenter('centermask_v39-ese_fpn_ms-3x_coco')
+except mmcentermask.errors.InputError as error:
+    print(error)
+"""
+
+
+@pytest.mark.slow
+def test_an_exported_model_runs_where_there_is_no_torch(built, tmp_path):
+    """In an environment made by `pip install mmcentermask[runtime]`, with the answers of the model in torch."""
+    sys.path.append(str(Path(sys.prefix, 'export')))
+    pytest.importorskip('onnx')
+    from mmcentermask import Segmenter
+
+    environment = tmp_path / 'environment'
+    subprocess.run([sys.executable, '-m', 'venv', environment], check=True)
+    pip = [environment / 'bin/python', '-m', 'pip', 'install', '-q', f'{built[1]}[runtime]']
+    env = {key: value for key, value in os.environ.items() if key != 'PYTHONPATH'}
+    installed = subprocess.run(pip, env=env, capture_output=True, text=True)
+    if 'No matching distribution' in installed.stderr:
+        pytest.skip(f'there is no package index here: {installed.stderr.splitlines()[-1]}')
+    assert installed.returncode == 0, installed.stderr
+    config, weights = find_something(tmp_path)
+    command = [sys.executable, ROOT / 'tools/export.py', config, weights, '--out', tmp_path / 'model.onnx']
+    subprocess.run(command, check=True, env={**os.environ, 'PYTHONPATH': os.pathsep.join([str(ROOT), *sys.path])})
+    image = np.random.default_rng(0).integers(0, 256, (90, 120, 3), dtype=np.uint8)
+    cv2.imwrite(str(tmp_path / 'image.png'), image)
+    run = [environment / 'bin/python', '-W', 'error::UserWarning', '-c', RUNTIME]
+    done = subprocess.run(run, cwd=tmp_path, env=env, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    assert 'centermask_v39-ese_fpn_ms-3x_coco needs torch and mmdet, which are not installed' in done.stdout
+    assert cv2.imread(str(tmp_path / 'drawn.png')).shape == image.shape
+    expected = Segmenter(config, weights, device='cpu').predict(image, threshold=0)
+    found = Instances.from_dict(json.loads((tmp_path / 'found.json').read_text()), expected.classes)
+    assert len(found) == len(expected) == 5 and found.labels.tolist() == expected.labels.tolist()
+    np.testing.assert_allclose(found.boxes, expected.boxes, atol=1e-2)
+    np.testing.assert_allclose(found.mask_scores, expected.mask_scores, atol=1e-4)
+    # at random weights many values are close to the threshold
+    assert (found.masks() == expected.masks()).mean() > 0.99
 
 
 NEW, OLD = '9.0, 580.65.06\n8.6, 580.65.06', '8.0, 570.124.06'  # compute capability, driver

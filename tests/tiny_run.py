@@ -4,6 +4,10 @@ import importlib.util
 import json
 from pathlib import Path
 
+import torch
+from mmdet.registry import MODELS
+from mmengine.config import Config
+
 from mmcentermask.datasets import CLASSES, make_shapes
 from mmcentermask.visualization import CenterMaskVisualizer
 
@@ -52,6 +56,20 @@ def write_config(path, data, classes=CLASSES):
     base = str(ROOT / 'configs/centermask/centermask-lite_v19-slim-dw-ese_fpn_ms-4x_coco.py')
     path.write_text(_CONFIG.format(base=base, data=str(data), classes=tuple(classes), num=len(classes)))
     return path
+
+
+def find_something(folder):
+    """Write a config and untrained weights that find 5 objects in any image; return the two paths."""
+    config = write_config(folder / 'tiny.py', 'data')
+    # untrained, everything scores about 0.1
+    config.write_text(config.read_text() + "model['test_cfg'] = dict(score_thr=0.0, max_per_img=5)\n")
+    torch.manual_seed(0)
+    model = MODELS.build(Config.fromfile(config).model)
+    model.init_weights()
+    torch.nn.init.constant_(model.bbox_head.conv_reg.bias, 1)  # boxes that are not empty
+    meta = dict(dataset_meta=dict(classes=CLASSES))
+    torch.save(dict(state_dict=model.state_dict(), meta=meta), folder / 'weights.pth')
+    return str(config), str(folder / 'weights.pth')
 
 
 def change_json(path, change):

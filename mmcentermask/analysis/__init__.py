@@ -5,7 +5,7 @@ from .benchmark import BenchmarkResult, benchmark_table, write_benchmark
 from .machine import hardware, peak_memory, versions
 from .mask_benchmark import MaskLogits, MaskPastingRun, draw_mask_logits, read_mask_logits
 from .model_cost import count_macs, count_parameters, network_pass
-from .runs import InferenceRun, TrainingRun
+from .runs import ExportedRun, InferenceRun, TrainingRun
 from .tables import markdown_table
 from .timing import STAGES, StageTimer, time_interleaved
 from .workloads import build_untrained, draw_image, leave_best_boxes, make_training_batch, test_pipeline
@@ -14,6 +14,7 @@ __all__ = [
     'STAGES',
     'AblationResult',
     'BenchmarkResult',
+    'ExportedRun',
     'InferenceRun',
     'MaskLogits',
     'MaskPastingRun',

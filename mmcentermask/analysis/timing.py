@@ -19,6 +19,7 @@ STAGES = (
     'decoding and NMS',
     'mask branch',
     'pasting',
+    'graph and pasting',
     'other',
     'encoding',
 )

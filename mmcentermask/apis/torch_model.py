@@ -33,6 +33,7 @@ class TorchModel:
         **options: ``score_thr``, ``iou_thr``, ``max_per_img`` in the place of the config's, where they are not None.
 
     Attributes:
+        inferencer: The CenterMaskInferencer.
         classes: Names.
         max_per_img: Most objects of an image.
 
@@ -51,16 +52,16 @@ class TorchModel:
     ) -> None:
         given = {_OPTIONS[name]: value for name, value in options.items() if value is not None}
         self._name = model
-        self._inferencer = CenterMaskInferencer(
+        self.inferencer = CenterMaskInferencer(
             model, weights, device, cfg_options={**(cfg_options or {}), **given}, show_progress=False
         )
         if threads is not None:
             torch.set_num_threads(threads)
-        roi_head = getattr(self._inferencer.model, 'roi_head', None)
+        roi_head = getattr(self.inferencer.model, 'roi_head', None)
         if isinstance(roi_head, CenterMaskRoIHead):
             roi_head.test_cfg.mask_format = 'rle'
-        self.classes = tuple(self._inferencer.model.dataset_meta['classes'])
-        self.max_per_img = self._inferencer.limit()[1] or 0
+        self.classes = tuple(self.inferencer.model.dataset_meta['classes'])
+        self.max_per_img = self.inferencer.limit()[1] or 0
 
     def load(self, source: Any, size: tuple[int, int] | None = None) -> dict[str, Any]:
         """Read and prepare an image, see CenterMaskInferencer.load.
@@ -70,7 +71,7 @@ class TorchModel:
             size (tuple, optional): Width and height of the image that this is a reduced copy of, in whose pixels the
                 results are to be. Defaults to its own.
         """
-        data = self._inferencer.load(source)[1]
+        data = self.inferencer.load(source)[1]
         if size is not None:
             height, width = data['data_samples'].img_shape[:2]
             data['data_samples'].set_metainfo(
@@ -84,8 +85,8 @@ class TorchModel:
         Raises:
             ConfigError: If the model predicts no masks.
         """
-        samples = self._inferencer.forward(self._inferencer.collate_fn(images))
-        predictions = [self._inferencer.pred2dict(sample) for sample in samples]
+        samples = self.inferencer.forward(self.inferencer.collate_fn(images))
+        predictions = [self.inferencer.pred2dict(sample) for sample in samples]
         if not all('masks' in prediction for prediction in predictions):
             raise ConfigError(f'the model {self._name} predicts no masks: give one for instance segmentation.')
         return [Instances.from_dict(prediction, self.classes) for prediction in predictions]

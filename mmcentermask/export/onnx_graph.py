@@ -1,5 +1,6 @@
 """Writes a CenterMask as an ONNX graph."""
 
+import contextlib
 import copy
 import io
 import warnings
@@ -8,7 +9,7 @@ import torch
 from torch import nn
 
 from ..apis.fast_inference import fold_batch_norms
-from ..errors import InputError
+from ..errors import ExportError, InputError
 from .end_to_end import EndToEnd
 from .metadata import KEY, ExportMetadata
 from .operators import replace_deform_convs
@@ -58,27 +59,48 @@ def to_onnx(
     shapes = {name: {0: 'K'} for name in OUTPUTS}
     free = {0: 'N'} if metadata.batch is None else {}
     shapes['images'] = free if metadata.static_shape else {**free, 2: 'H', 3: 'W'}
-    graph = io.BytesIO()
-    with torch.no_grad(), warnings.catch_warnings():
+    file = io.BytesIO()
+    # where it fails it prints the whole graph
+    with torch.no_grad(), warnings.catch_warnings(), contextlib.redirect_stdout(io.StringIO()):
         warnings.simplefilter('ignore')
-        # The exporter that traces: it takes 5 s where the one by torch.export takes 25 to 90 s and onnxscript on top,
-        # and its nodes are named by the modules they are from, by which quantization is told where to keep out.
-        torch.onnx.export(
-            EndToEnd(model).eval(),
-            (images, *options.values()),
-            graph,
-            input_names=list(INPUTS),
-            output_names=list(OUTPUTS),
-            dynamic_axes=shapes,
-            opset_version=opset,
-            dynamo=False,
-        )
-    graph = onnx.load_from_string(graph.getvalue())
+        try:
+            # The exporter that traces: it takes 5 s where the one by torch.export takes 25 to 90 s and onnxscript on
+            # top, and it names nodes by the modules they are from, by which quantization is told where to keep out.
+            torch.onnx.export(
+                EndToEnd(model).eval(),
+                (images, *options.values()),
+                file,
+                input_names=list(INPUTS),
+                output_names=list(OUTPUTS),
+                dynamic_axes=shapes,
+                opset_version=opset,
+                dynamo=False,
+            )
+        except (RuntimeError, torch.onnx.errors.OnnxExporterError) as error:
+            reason = str(error).strip().splitlines()[0][:300]
+            raise ExportError(
+                f'torch cannot write a part of this model as ONNX ({reason}): exchange that part, or fix the size of '
+                'the images with --static and --batch.'
+            ) from error
+    graph = onnx.load_from_string(file.getvalue())
+    _drop_identities(graph.graph)
     # an input with an initializer of its name has it as its default
     graph.graph.initializer.extend(onnx.numpy_helper.from_array(value.numpy(), name) for name, value in options.items())
     add_metadata(graph, metadata)
     onnx.checker.check_model(graph)
     return graph
+
+
+def _drop_identities(graph) -> None:
+    """Let nodes read weights directly: torch names equal ones once and copies them, which quantizers cannot follow."""
+    weights = {weight.name for weight in graph.initializer}
+    copies = {n.output[0]: n.input[0] for n in graph.node if n.op_type == 'Identity' and n.input[0] in weights}
+    kept = [node for node in graph.node if node.output[0] not in copies]
+    del graph.node[:]
+    graph.node.extend(kept)
+    for node in graph.node:
+        for i, name in enumerate(node.input):
+            node.input[i] = copies.get(name, name)
 
 
 def thresholds(metadata: ExportMetadata) -> dict[str, torch.Tensor]:

@@ -257,9 +257,8 @@ class _File:
             self._container = av.open(source)
             self._video = self._container.streams.video[0]
         except (av.FFmpegError, IndexError) as error:
-            raise ImageError(
-                f'the video {source} cannot be opened ({error.args[1] if len(error.args) > 1 else error}): give a complete video.'
-            ) from error
+            reason = getattr(error, 'strerror', error)
+            raise ImageError(f'the video {source} cannot be opened ({reason}): give a complete video.') from error
         self._video.thread_type = 'AUTO'
         self.rate = self._video.average_rate or self._video.guessed_rate or _CAMERA_RATE
         self.sound = source if self._container.streams.audio and '://' not in source else None

@@ -153,7 +153,8 @@ class Instances:
         """Return the outlines of the masks, see ``trace_polygons``.
 
         Args:
-            tolerance (float): How far a simplified ring may be from the exact one, in pixels. Defaults to 0, exact.
+            tolerance (float): About how far a simplified ring may be from the exact one, in pixels. Defaults to 0,
+                exact.
 
         Returns:
             list: Of each object its parts, of each part its rings, the outer one first, then the holes: (p, 2), int32,

@@ -12,6 +12,8 @@ import copy
 import os
 import re
 import sys
+import tempfile
+from importlib.util import find_spec
 from pathlib import Path
 
 import mmcv
@@ -28,6 +30,13 @@ from mmcentermask.apis.checkpoint_check import check_same_model, read_checkpoint
 from mmcentermask.apis.fast_inference import DTYPES, check_dtype, prepare_for_inference
 from mmcentermask.models import CenterMask
 
+# name -> what runs the file, and the end of its name
+EXPORTED = {
+    f'{backend}{precision}': (backend, suffix)
+    for backend, suffix in (('onnxruntime', '.onnx'), ('openvino', '.xml'))
+    for precision in ('', '-int8')
+}
+
 
 def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
     """Read the command line."""
@@ -39,9 +48,9 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
     parser.add_argument(
         '--variants',
         nargs='+',
-        choices=('plain', *DTYPES),
+        choices=('plain', *DTYPES, *EXPORTED),
         default=['plain'],
-        help='of each CenterMask: as it trains, or prepared for inference in a dtype (default: plain)',
+        help='of each CenterMask: as it trains, prepared for inference in a dtype, or exported (default: plain)',
     )
     parser.add_argument('--image', help='an image in the place of the drawn one')
     parser.add_argument(
@@ -74,8 +83,17 @@ def check_args(args: argparse.Namespace) -> None:
         raise apis.InputError(f'--device is {args.device}: give cpu or cuda.')
     if args.device != 'cpu' and not torch.cuda.is_available():
         raise apis.InputError(f'--device is {args.device}, and there is no GPU here: leave it out.')
-    for variant in set(args.variants) - {'plain'}:
+    for variant in set(args.variants) & set(DTYPES):
         check_dtype(DTYPES[variant], args.device)
+    for variant in set(args.variants) & set(EXPORTED):
+        if args.device != 'cpu' or args.mask_format != 'rle' or args.draw:
+            raise apis.InputError(
+                f'--variants {variant} is timed on a CPU, to RLE: leave --device, --mask-format, --draw.'
+            )
+        packages = ['onnx', EXPORTED[variant][0], *(['nncf'] if variant == 'openvino-int8' else [])]
+        for package in packages:
+            if find_spec(package) is None:
+                raise apis.InputError(f'--variants {variant} needs the package {package}: pip install {package}.')
 
 
 def read_config(path: str) -> Config:
@@ -108,6 +126,30 @@ def build(cfg: Config, checkpoint: str | None, data: dict, device: str) -> nn.Mo
         check_same_model(model, weights, checkpoint)
         model.load_state_dict(weights.get('state_dict', weights))
     return model
+
+
+def export(
+    model: nn.Module, cfg: Config, variants: list[str], image: np.ndarray, args: argparse.Namespace
+) -> dict[str, analysis.ExportedRun]:
+    """Export a model; int8 is quantized by the one image, which serves for its speed and not for its results."""
+    from mmcentermask.export.describe import describe_model
+    from mmcentermask.export.export_model import open_graph, quantize
+    from mmcentermask.export.onnx_graph import to_onnx
+
+    model.dataset_meta = dict(classes=[f'class {i}' for i in range(model.bbox_head.num_classes)])
+    metadata = describe_model(model, cfg)
+    graph = to_onnx(model, metadata)
+    made = {}
+    with tempfile.TemporaryDirectory() as folder:
+        for variant in variants:
+            suffix = EXPORTED[variant][1]
+            path = Path(folder, variant).with_suffix(suffix)
+            exported = open_graph(graph, metadata, path, args.threads)
+            if variant.endswith('int8'):
+                pixels = exported.load(image).pixels.transpose(2, 0, 1)[None]
+                exported = open_graph(quantize(graph, [pixels], suffix), metadata, path, args.threads)
+            made[variant] = analysis.ExportedRun(exported, image, args.batch)
+    return made
 
 
 def draw_with(cfg: Config, image: np.ndarray):
@@ -163,10 +205,15 @@ def time_inference(
         cost = analysis.count_parameters(model), analysis.count_macs(analysis.InferenceRun(model, prepare))
         draw = draw_with(cfg, image) if args.draw else None
         variants = args.variants if isinstance(model, CenterMask) else ['plain']
+        wanted = [variant for variant in variants if variant in EXPORTED]
+        exported = export(model, cfg, wanted, image, args) if wanted else {}
         for variant in variants:
-            made = model if variant == 'plain' else prepare_for_inference(model, DTYPES[variant])
             label = name if args.variants == ['plain'] else f'{name}, {variant}'
-            runs[label] = analysis.InferenceRun(made, prepare, draw)
+            if variant in exported:
+                runs[label] = exported[variant]
+            else:
+                made = model if variant == 'plain' else prepare_for_inference(model, DTYPES[variant])
+                runs[label] = analysis.InferenceRun(made, prepare, draw)
             costs.append(cost)
     times = analysis.time_interleaved(list(runs.values()), args.repeats, warmups=1)
     return [

@@ -1,0 +1,194 @@
+"""Compares an exported model with PyTorch, object by object."""
+
+import itertools
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from mmcv.transforms import Compose
+from mmdet.datasets.transforms import Resize
+from pycocotools import mask as mask_api
+
+from ..apis.torch_model import TorchModel
+from ..datasets.shapes import draw
+from ..errors import ExportError
+from ..image_inputs import list_images, read_image
+from ..runtime.exported_model import ExportedModel, LoadedImage
+from ..structures import Instances
+
+__all__ = ['Comparison', 'compare', 'images_to_compare', 'verify']
+
+BOX_TOLERANCE = 0.1  # pixels of the image
+SCORE_TOLERANCE = 1e-3
+LEAST_IOU = 0.99
+_SAME = 1.0  # pixels that the boxes of one object may be apart to be compared at all
+
+
+@dataclass
+class Comparison:
+    """How far an exported model is from PyTorch, at worst.
+
+    Attributes:
+        objects: That PyTorch found.
+        missing: That one found and the other did not, without those that ``compare`` excuses.
+        matched: That both found.
+        box: Largest difference of a coordinate, in pixels of the image.
+        score: Largest difference of a score or mask score.
+        iou: Least IoU of a mask with PyTorch's.
+    """
+
+    objects: int = 0
+    missing: int = 0
+    matched: int = 0
+    box: float = 0.0
+    score: float = 0.0
+    iou: float = 1.0
+
+    def __add__(self, other: 'Comparison') -> 'Comparison':
+        return Comparison(
+            self.objects + other.objects,
+            self.missing + other.missing,
+            self.matched + other.matched,
+            max(self.box, other.box),
+            max(self.score, other.score),
+            min(self.iou, other.iou),
+        )
+
+    @property
+    def equal(self) -> bool:
+        """Whether all is within the tolerances; a tenth of the objects at most may be excused."""
+        close = self.box <= BOX_TOLERANCE and self.score <= SCORE_TOLERANCE and self.iou >= LEAST_IOU
+        return close and not self.missing and self.matched >= 0.9 * self.objects
+
+
+def compare(expected: Instances, found: Instances) -> Comparison:
+    """Compare the objects of one image.
+
+    An object that only one of the two has is excused where rounding decides between it and another: where its score is
+    that of the last object in the list, behind which both cut, or that of an overlapping object of its class, which NMS
+    kept in its place.
+
+    Args:
+        expected (Instances): Of PyTorch.
+        found (Instances): Of the exported model.
+    """
+    gaps = np.abs(expected.boxes[:, None] - found.boxes[None]).max(axis=2, initial=0)
+    score_gaps = np.abs(_scores(expected)[:, None] - _scores(found)[None]).max(axis=2)
+    gaps[expected.labels[:, None] != found.labels[None]] = np.inf
+    pairs = []
+    # by scores, too: boxes may be equal once they are clipped
+    for i, j in zip(*np.unravel_index(np.argsort(gaps + score_gaps, axis=None), gaps.shape)):
+        if gaps[i, j] <= _SAME and not any(i == a or j == b for a, b in pairs):
+            pairs.append((i, j))
+    mine, theirs = np.array(pairs, int).reshape(-1, 2).T
+    result = Comparison(len(expected), matched=len(pairs))
+    for one, other, matched in ((expected, found, mine), (found, expected, theirs)):
+        alone = np.setdiff1d(np.arange(len(one)), matched)
+        result.missing += sum(not _excused(one, i, other) for i in alone)
+    if pairs:
+        result.box = float(gaps[mine, theirs].max())
+        result.score = float(score_gaps[mine, theirs].max())
+        result.iou = min(_iou(expected.rle[i], found.rle[j]) for i, j in pairs)
+    return result
+
+
+def _scores(instances: Instances) -> np.ndarray:
+    """Scores and mask scores, (k, 2)."""
+    mask_scores = instances.scores if instances.mask_scores is None else instances.mask_scores
+    return np.stack([instances.scores, mask_scores], axis=1)
+
+
+def _excused(one: Instances, i: int, other: Instances) -> bool:
+    tied = np.abs(other.scores - one.scores[i]) <= SCORE_TOLERANCE
+    rivals = tied & (other.labels == one.labels[i])
+    overlaps = _box_iou(one.boxes[i], other.boxes[rivals]) > 0.5
+    return bool(overlaps.any()) or bool(tied[-1:].any())
+
+
+def _box_iou(box: np.ndarray, boxes: np.ndarray) -> np.ndarray:
+    sides = np.minimum(box[2:], boxes[:, 2:]) - np.maximum(box[:2], boxes[:, :2])
+    inside = sides.clip(min=0).prod(axis=1)
+    areas = (box[2:] - box[:2]).prod() + (boxes[:, 2:] - boxes[:, :2]).prod(axis=1)
+    return inside / np.maximum(areas - inside, 1e-6)
+
+
+def _iou(expected: dict, found: dict) -> float:
+    """IoU of two masks; one pixel, which in a small mask is more than a hundredth, may differ."""
+    both, either = (mask_api.area(mask_api.merge([expected, found], intersect)) for intersect in (True, False))
+    return 1.0 if either - both <= 1 else float(both / either)
+
+
+def images_to_compare(data: str | Path | None, number: int = 2) -> list[np.ndarray]:
+    """Read the first images of a folder, or draw some.
+
+    Args:
+        data (str or Path, optional): A folder that is looked into with the folders in it. Defaults to None.
+        number (int): Of images. Defaults to 2.
+
+    Returns:
+        list[np.ndarray]: uint8 (H, W, 3), BGR.
+
+    Raises:
+        InputError: If there is no image, or it cannot be read.
+    """
+    if data is None:
+        rng = np.random.default_rng(0)
+        return [draw(rng, 320)[0] for _ in range(number)]
+    return [read_image(path) for path in itertools.islice(list_images(str(data), recursive=True), number)]
+
+
+def verify(
+    model: TorchModel, exported: ExportedModel, images: Iterable[np.ndarray]
+) -> list[tuple[tuple[int, int], Comparison]]:
+    """Compare an exported model with PyTorch on images at two sizes, each with its mirror image in one batch.
+
+    Args:
+        model (TorchModel): On the CPU.
+        exported (ExportedModel): The model.
+        images (iterable of np.ndarray): uint8 (H, W, 3), BGR.
+
+    Returns:
+        list: Of each batch height and width of its images, and what was found. Where the file takes one size only,
+        images are brought to it.
+
+    Raises:
+        ExportError: If the exported model cannot run, or PyTorch finds no object in any of the images.
+    """
+    if exported.metadata.static_shape:
+        height, width = exported.metadata.static_shape
+        model.inferencer.pipeline = Compose(
+            [
+                Resize(scale=(width, height), keep_ratio=False) if isinstance(step, Resize) else step
+                for step in model.inferencer.pipeline.transforms
+            ]
+        )
+    results = []
+    for image in images:
+        for part in (image, image[: -(image.shape[0] // 3)]):
+            batch = [part, part[:, ::-1]]
+            expected = model.run([model.load(one) for one in batch])
+            try:
+                found = exported.run([_load(exported, one) for one in batch])
+            except Exception as error:  # each backend has its own
+                raise ExportError(
+                    f'the exported model cannot run on images of {part.shape[0]} x {part.shape[1]} pixels, as a part '
+                    'of it keeps the size it was traced with: fix the size of the images with --static and --batch.'
+                ) from error
+            compared = [compare(*both) for both in zip(expected, found)]
+            results.append((part.shape[:2], sum(compared, Comparison())))
+    if not any(comparison.objects for _, comparison in results):
+        raise ExportError(
+            'PyTorch finds no object in the images that the file is to be compared by: name a folder of images that '
+            'have some with --data.'
+        )
+    return results
+
+
+def _load(exported: ExportedModel, image: np.ndarray) -> LoadedImage:
+    """Load an image; where the file takes one size only, without padding, and the image has this size."""
+    loaded = exported.load(image)
+    if exported.metadata.static_shape is None:
+        return loaded
+    resized = Resize(scale=tuple(exported.metadata.static_shape[::-1]), keep_ratio=False)(dict(img=image))['img']
+    return LoadedImage(resized, resized.shape[1::-1], image.shape[1::-1], None)
