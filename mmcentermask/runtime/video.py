@@ -87,9 +87,9 @@ def predict_video(
 
     >>> predict_video(Segmenter('model.onnx'), 'street.mp4', 'drawn.mp4', 'street.jsonl')  # doctest: +SKIP
     """
-    tracker = _Tracker() if track else None
     with contextlib.ExitStack() as stack:
         reader = stack.enter_context(_Reader(source, most, realtime))
+        tracker = _Tracker(threshold, float(reader.rate)) if track else None
         first = reader.get()
         if first is None:
             raise InputError(f'{source} has no frame that can be read: give a complete video.')
@@ -373,14 +373,16 @@ class _VideoWriter:
 class _Tracker:
     """Numbers objects over frames, by ByteTrack of the package trackers."""
 
-    def __init__(self) -> None:
+    def __init__(self, threshold: float, rate: float) -> None:
         try:
             from trackers import ByteTrackTracker
         except ImportError as error:
             raise InputError(
                 "tracking needs the package trackers, which is not installed: pip install 'mmcentermask[tracking]'."
             ) from error
-        self._tracker = ByteTrackTracker()
+        self._tracker = ByteTrackTracker(
+            frame_rate=rate, track_activation_threshold=threshold, high_conf_det_threshold=threshold
+        )
 
     def update(self, found: Instances) -> list[int]:
         """Return the number of each object, -1 of one that is not yet followed."""
