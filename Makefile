@@ -18,7 +18,7 @@ NUMERIC = centermask centermask_head centermask_roi_head centermask_tta equality
 PYTEST = OMP_NUM_THREADS=$(THREADS) PYTHONPATH='$(abspath $(VENV))/metrics'"$${PYTHONPATH:+:$$PYTHONPATH}" $(BIN)/python -m pytest -q -n $(JOBS) --dist worksteal $(PYTEST_ARGS)
 
 .DEFAULT_GOAL := help
-.PHONY: help env timm metrics hub export demo test test-slow test-kernels lint format clean
+.PHONY: help env timm metrics hub export web demo test test-slow test-kernels lint format clean
 
 help: ## this list
 	@sed -n 's/^\([a-z-]*\):[^#]*## \(.*\)/  make \1\t\2/p' Makefile | expand -t 21
@@ -46,10 +46,13 @@ hub: env # the Hugging Face hub's client
 export: env # what writes and runs exported models, and supervision, which takes results
 	$(BESIDE) --no-deps onnx==1.23.2 onnxruntime==1.32.0 openvino==2026.4.1 openvino-telemetry protobuf flatbuffers ml_dtypes supervision==0.31.2 defusedxml pydeprecate || echo 'onnxruntime or openvino could not be installed: the tests of exported models are skipped.'
 
+web: env # a browser and onnxruntime for it, of npm
+	@test -d '$(VENV)/web/node_modules' || npm install --silent --no-audit --no-fund --prefix '$(VENV)/web' onnxruntime-web@1.30.0 playwright-core@1.65.1 @sparticuz/chromium@147.0.0 || echo 'Chromium could not be installed: the test of the web page is skipped.'
+
 test: env timm metrics hub export ## the tests, without the slow ones
 	$(PYTEST) -m 'not slow'
 
-test-slow: env timm metrics hub export ## the slow tests
+test-slow: env timm metrics hub export web ## the slow tests
 	$(PYTEST) -m slow
 
 # what compares float32 results, with other kernels of oneDNN and torch and with two threads, which round otherwise

@@ -1,4 +1,4 @@
-"""Exported files for tests of the runtime: graphs whose outputs are constants."""
+"""Exported files for tests of the runtime: of a model, and graphs whose outputs are constants."""
 
 import sys
 from dataclasses import replace
@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from mmcentermask.apis import CenterMaskInferencer
 from mmcentermask.export.metadata import FORMAT_VERSION, KEY, ExportMetadata
 
 sys.path.append(str(Path(sys.prefix, 'export')))  # where `make test` puts it, apart from the environment
@@ -63,4 +64,15 @@ def write_constants(
     model = helper.make_model(graph, opset_imports=[helper.make_opsetid('', 17)], ir_version=8)
     helper.set_model_props(model, {KEY: replace(metadata, **more).to_json() if text is None else text})
     onnx.save(model, str(path))
+    return str(path)
+
+
+def write_model(path, config, weights):
+    """Write the ONNX file of a model, without a comparison."""
+    onnx = pytest.importorskip('onnx')
+    from mmcentermask.export.describe import describe_model
+    from mmcentermask.export.onnx_graph import to_onnx
+
+    inferencer = CenterMaskInferencer(config, weights, 'cpu', show_progress=False)
+    onnx.save(to_onnx(inferencer.model, describe_model(inferencer.model, inferencer.cfg)), str(path))
     return str(path)

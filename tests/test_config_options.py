@@ -1,12 +1,13 @@
 """Settings of --cfg-options and of child configs reach everything that follows from them."""
 
 import pytest
-from mmdet.registry import MODELS
+from mmengine.config import Config
 
 from conftest import CONFIGS
 from mmcentermask.apis import InputError, load_config
-from mmcentermask.apis.building_errors import as_config_error
+from mmcentermask.apis.model_check import build_model
 from mmcentermask.apis.run_check import check_run
+from mmcentermask.errors import ConfigError
 
 CUSTOM = str(CONFIGS / 'centermask-lite_v19-slim-dw-ese_fpn_custom.py')
 
@@ -108,6 +109,17 @@ def test_options_that_the_config_has_not_yet():
     assert cfg.model.backbone.init_cfg.checkpoint == 'vovnet39.pth' and cfg.model.backbone.with_cp
 
 
+def test_a_name_of_a_config_file_that_nothing_reads(tmp_path, capsys):
+    lines = [f'_base_ = {CUSTOM!r}', 'batch = 4', 'train_dataloader = dict(batch_size=batch)', '_note = 1']
+    (tmp_path / 'own.py').write_text('\n'.join([*lines, 'modle = dict(num_classes=3)', 'train_pipeline = []']))
+    load_config(str(tmp_path / 'own.py'))
+    first, second = capsys.readouterr().err.splitlines()
+    assert first.endswith('sets modle, which nothing reads; did you mean model?') and 'sets train_pipeline' in second
+    (tmp_path / 'own.py').write_text('\n'.join(lines))
+    load_config(str(tmp_path / 'own.py'))
+    assert capsys.readouterr().err == ''
+
+
 def test_weights_for_a_model_that_has_none(tmp_path):
     (tmp_path / 'own.py').write_text(f'_base_ = {CUSTOM!r}\nmodel = dict(backbone=dict(init_cfg=None))\n')
     weights = dict(type='Pretrained', checkpoint='a.pth')
@@ -115,28 +127,26 @@ def test_weights_for_a_model_that_has_none(tmp_path):
     assert load_config(str(tmp_path / 'own.py'), options).model.backbone.init_cfg == weights
 
 
-def build_error(**model):
-    """What is told of a model that cannot be built."""
-    try:
-        MODELS.build(model)
-    except Exception as error:
-        return as_config_error(error)
-
-
 class OwnNeck:
     def __init__(self, depth):
         raise ValueError('of the user')
 
 
-def test_what_cannot_be_built_is_told_with_the_nearest_name():
-    assert str(build_error(type='VovNet')).endswith("'VovNet', but there is no such model; did you mean VoVNet?")
-    assert 'unexpected keyword' in str(build_error(type='VoVNet', arch='V-39', attentoin='eSE'))
-    assert str(build_error(type='VoVNet', arch='V-39', attentoin='eSE')).endswith('; did you mean attention?')
-    assert 'FPN of the config cannot be built (TypeError: ' in str(build_error(type='FPN', in_channels=3))
-
-
-def test_an_error_in_a_users_own_module_keeps_its_traceback():
-    assert build_error(type=OwnNeck, depth=3) is None and as_config_error(ValueError('of a run')) is None
+@pytest.mark.parametrize(
+    'neck, message',
+    [
+        (dict(type='FPNN'), "the config has the type 'FPNN', which is registered nowhere; did you mean FPN"),
+        (dict(type='Qzx'), 'or import what registers it'),
+        (dict(type='FPN', in_chanels=[1]), 'FPN of the config has no in_chanels; did you mean in_channels?'),
+        (dict(type='FPN', in_channels=3), r'the config cannot be built \(TypeError: .*missing'),
+        (dict(type=OwnNeck, depth=3), r'cannot be built \(ValueError: of the user; test_config_options.py, line \d+\)'),
+    ],
+)
+def test_what_cannot_be_built_is_told_in_one_sentence(neck, message):
+    cfg = Config.fromfile(CUSTOM)
+    cfg.model.neck = neck
+    with pytest.raises(ConfigError, match=message):
+        build_model(cfg)
 
 
 @pytest.mark.parametrize(

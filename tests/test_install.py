@@ -15,6 +15,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
+from exported import write_model
 from packaging.requirements import Requirement
 from tiny_run import find_something
 
@@ -23,6 +24,7 @@ sys.path.insert(0, str(ROOT / 'tools'))
 
 import make_env  # noqa: E402
 
+from mmcentermask import Segmenter  # noqa: E402
 from mmcentermask.structures import Instances  # noqa: E402
 from mmcentermask.version import TESTED, __version__  # noqa: E402
 
@@ -173,10 +175,7 @@ except mmcentermask.errors.InputError as error:
 @pytest.mark.slow
 def test_an_exported_model_runs_where_there_is_no_torch(built, tmp_path):
     """In an environment made by `pip install mmcentermask[runtime]`, with the answers of the model in torch."""
-    sys.path.append(str(Path(sys.prefix, 'export')))
     pytest.importorskip('onnx')
-    from mmcentermask import Segmenter
-
     environment = tmp_path / 'environment'
     subprocess.run([sys.executable, '-m', 'venv', environment], check=True)
     pip = [environment / 'bin/python', '-m', 'pip', 'install', '-q', f'{built[1]}[runtime]']
@@ -186,8 +185,7 @@ def test_an_exported_model_runs_where_there_is_no_torch(built, tmp_path):
         pytest.skip(f'there is no package index here: {installed.stderr.splitlines()[-1]}')
     assert installed.returncode == 0, installed.stderr
     config, weights = find_something(tmp_path)
-    command = [sys.executable, ROOT / 'tools/export.py', config, weights, '--out', tmp_path / 'model.onnx']
-    subprocess.run(command, check=True, env={**os.environ, 'PYTHONPATH': os.pathsep.join([str(ROOT), *sys.path])})
+    write_model(tmp_path / 'model.onnx', config, weights)
     image = np.random.default_rng(0).integers(0, 256, (90, 120, 3), dtype=np.uint8)
     cv2.imwrite(str(tmp_path / 'image.png'), image)
     run = [environment / 'bin/python', '-W', 'error::UserWarning', '-c', RUNTIME]

@@ -136,7 +136,7 @@ def test_coco():
 
 
 def test_labelme():
-    result = json.loads(json.dumps(found(file_name='a.jpg').to_labelme()))
+    result = json.loads(json.dumps(found(file_name='photos/a.jpg').to_labelme()))
     assert (result['imagePath'], result['imageHeight'], result['imageWidth']) == ('a.jpg', HEIGHT, WIDTH)
     disc, *parts = result['shapes']  # what has no pixels is none
     assert (disc['label'], disc['shape_type'], disc['group_id']) == ('dog', 'mask', None)

@@ -2,8 +2,10 @@
 
 import importlib.util
 import json
+import shutil
 import subprocess
 import sys
+from pathlib import Path
 
 import cv2
 import mmcv
@@ -11,7 +13,7 @@ import numpy as np
 import pytest
 import torch
 import torch.nn.functional as F
-from exported import write_constants
+from exported import write_constants, write_model
 from PIL import Image
 from pycocotools import mask as mask_api
 from tiny_run import ROOT, find_something, load_tool
@@ -319,6 +321,32 @@ def test_the_demo_refuses(source, more, words, tmp_path, capfd):
     error = capfd.readouterr().err
     assert words in error and error.startswith('error: ') and error.count('\n') == 1
     assert not [path for path in tmp_path.rglob('*') if path.is_file() and path.name != 'a.onnx']
+
+
+@pytest.mark.slow
+def test_a_web_page_finds_the_same(tiny, tmp_path):
+    """In Chromium, which has no Python: the same boxes and as many pixels."""
+    pytest.importorskip('onnxruntime')
+    packages = Path(sys.prefix, 'web')
+    if not (shutil.which('node') and (packages / 'node_modules').exists()):
+        pytest.skip('there is no node or no Chromium: make web')
+    model = write_model(tmp_path / 'a.onnx', *tiny)
+    image = np.random.default_rng(0).integers(0, 256, (60, 96, 3), dtype=np.uint8)  # as large as the graph wants it
+    cv2.imwrite(str(tmp_path / 'a.png'), image)
+
+    def opened(model):
+        command = ['node', ROOT / 'tests/web_demo.mjs', packages, model, tmp_path / 'a.png', '0']
+        return json.loads(subprocess.run(command, stdout=subprocess.PIPE, check=True).stdout)
+
+    result, expected = opened(model), Segmenter(model).predict(image, threshold=0)
+    assert [found['name'] for found in result['found']] == expected.names and len(expected) == 5
+    assert result['state'].startswith('5 object(s)')
+    np.testing.assert_allclose([found['box'] for found in result['found']], expected.boxes, atol=1e-2)
+    # at random weights many values are close to the threshold
+    areas = mask_api.area(expected.rle)
+    np.testing.assert_allclose([found['area'] for found in result['found']], areas, atol=0.01 * image.size / 3)
+    (tmp_path / 'b.onnx').write_text('no export')
+    assert 'was not exported by mmcentermask' in opened(tmp_path / 'b.onnx')['state']
 
 
 def test_nothing_that_an_exported_model_does_without_is_imported():

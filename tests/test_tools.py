@@ -426,7 +426,7 @@ def test_a_run_that_never_began_leaves_no_folder(bench, capsys):
     assert 'log_level' not in refused(capsys, *args, 'randomness.seed=x') and not (bench / 'run').exists()
     (bench / 'run').mkdir()
     (bench / 'run/mine').write_text('')
-    assert 'no such visualizer' in refused(capsys, *args, 'visualizer.type=NoneAtAll')
+    assert 'registered nowhere' in refused(capsys, *args, 'visualizer.type=NoneAtAll')
     assert 'mine' in os.listdir('run') and not list((bench / 'run').glob('*/'))
 
 

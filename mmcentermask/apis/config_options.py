@@ -7,20 +7,19 @@ computes from ``max_iters``, say, does not follow an override: these functions c
 import ast
 import inspect
 import re
-from collections.abc import Callable, Iterable, Sequence
+import sys
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
-from mmdet import registry
 from mmengine import list_from_file
 from mmengine.config import Config
 from mmengine.optim import AmpOptimWrapper, OptimWrapper
-from mmengine.registry import Registry
 from mmengine.runner import Runner
 
+from ..config_errors import parameters, part_of
 from ..datasets.config_datasets import leaves
 from ..errors import InputError, did_you_mean
-from .building_errors import parameters, registered
 from .data_root import set_data_root
 
 __all__ = ['check_option_names', 'limit_intervals', 'merge_options', 'set_classes', 'set_from_file', 'set_max_iters']
@@ -74,7 +73,7 @@ def _check_option(cfg: Config, name: str, options: dict[str, Any]) -> None:
     old = place.get(key) if key == steps[-1] else None
     if isinstance(old, (int, float)) and not isinstance(old, bool) and isinstance(options[name], str):
         raise InputError(f'--cfg-options {name} is {options[name]!r}, where the config has {old}: give a number.')
-    part = _part(options.get(f'{section}.type', place.get('type')))
+    part = part_of(options.get(f'{section}.type', place.get('type')))
     taken = parameters(part) if part is not None else {}
     if part is OptimWrapper:  # which --amp makes an AmpOptimWrapper
         taken = {**parameters(AmpOptimWrapper), **taken}
@@ -89,18 +88,11 @@ def _check_option(cfg: Config, name: str, options: dict[str, Any]) -> None:
         raise InputError(f'--cfg-options {name}: {owner} has no {key}; {hint}')
 
 
-def _part(kind: Any) -> Callable | None:
-    """Return the class or function of a ``type`` of the config; None where it is unknown."""
-    if not isinstance(kind, str):
-        return kind if callable(kind) else None
-    registries = (value for value in vars(registry).values() if isinstance(value, Registry))
-    return next((found for r in registries if (found := registered(r).get(kind)) is not None), None)
-
-
 def set_from_file(cfg: Config, path: str) -> None:
     """Let what a base computed follow ``data_root``, ``classes`` and ``max_iters`` of the file that inherits it.
 
-    A file that sets loaders or ``train_cfg`` itself is taken at its word.
+    A file that sets loaders or ``train_cfg`` itself is taken at its word. A name of it that neither the run nor the
+    file reads, since it is misspelt, say, or only a base made something of it, is warned of.
 
     Args:
         cfg (Config): The whole config, changed in place.
@@ -111,8 +103,15 @@ def set_from_file(cfg: Config, path: str) -> None:
     """
     if not path.endswith('.py'):
         return
-    body = ast.parse(Path(path).read_text(encoding='utf-8')).body
-    own = {name.id for line in body if isinstance(line, ast.Assign) for name in line.targets if hasattr(name, 'id')}
+    tree = ast.parse(Path(path).read_text(encoding='utf-8'))
+    assigned = [target for line in tree.body if isinstance(line, ast.Assign) for target in line.targets]
+    own = {target.id for target in assigned if isinstance(target, ast.Name)}
+    used = {node.id for node in ast.walk(tree) if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Load)}
+    for name in sorted(own - used - _read_names()) if 'runner_type' not in cfg else ():
+        if not name.startswith('_'):
+            hint = did_you_mean(name, _read_names() - {'tta_pipeline'})  # which is like train_pipeline
+            hint = hint or 'set what a base made of it, such as train_dataloader.dataset.'
+            print(f'warning: the config {path} sets {name}, which nothing reads; {hint}', file=sys.stderr, flush=True)
     if '_base_' not in own:
         return
     if not own.intersection(_LOADERS):
@@ -126,6 +125,11 @@ def set_from_file(cfg: Config, path: str) -> None:
         set_max_iters(cfg, cfg.max_iters)
 
 
+def _read_names() -> set[str]:
+    """Return the top-level names of a config that a run reads."""
+    return {*SETTINGS, *_READ, *inspect.signature(Runner.__init__).parameters} - {'self', 'cfg'}
+
+
 def check_option_names(cfg: Config, names: Iterable[str]) -> None:
     """Check that something reads what ``--cfg-options`` set.
 
@@ -136,7 +140,7 @@ def check_option_names(cfg: Config, names: Iterable[str]) -> None:
     Raises:
         InputError: If a first part is neither read by the Runner nor one of ours. It tells the nearest name.
     """
-    read = {*SETTINGS, *_READ, *inspect.signature(Runner.__init__).parameters} - {'self', 'cfg'}
+    read = _read_names()
     for name in () if 'runner_type' in cfg else dict.fromkeys(name.split('.')[0] for name in names):
         if name in read:
             continue

@@ -18,7 +18,6 @@ from mmengine.runner import Runner
 from mmengine.utils.dl_utils import set_multi_processing
 
 from ..errors import ImageError, InputError
-from .building_errors import as_config_error
 from .cpu_threads import set_cpu_threads
 from .quiet_runner import QuietRunner
 
@@ -102,8 +101,7 @@ def check_once(cfg: Config, *checks: Callable[[Config], None]) -> None:
         try:
             for check in checks:
                 check(cfg)
-        except Exception as error:
-            error = _input_error(error)
+        except InputError as error:
             found = [str(error)]
     torch_dist.broadcast_object_list(found, group=group)
     torch_dist.destroy_process_group(group)
@@ -139,8 +137,7 @@ def report_input_errors(job: Callable[[argparse.Namespace], None], args: argpars
     warnings.filterwarnings('ignore', 'torch.meshgrid|.*`broadcast_buffers` is deprecated|Grad strides do not match')
     try:
         job(args)
-    except Exception as error:
-        error = _input_error(error)
+    except InputError as error:
         code = 1
         # what one process finds in its own images, the first one does not know
         if _rank(args) == 0 or isinstance(error, ImageError):
@@ -148,16 +145,6 @@ def report_input_errors(job: Callable[[argparse.Namespace], None], args: argpars
     # after an unexpected error the others may wait in the middle of a collective call: nothing is ended in order
     end_processes(code)
     return code
-
-
-def _input_error(error: Exception) -> InputError:
-    """Return the error if it is the user's to fix, as a sentence; raise it if not."""
-    if isinstance(error, InputError):
-        return error
-    found = as_config_error(error)
-    if found is None:
-        raise error
-    return found
 
 
 def _rank(args: argparse.Namespace) -> int:

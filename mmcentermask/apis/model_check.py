@@ -11,6 +11,7 @@ from torch import nn
 from mmcentermask.models import TrimmedMobileNetV2, VoVNet
 from mmcentermask.models.untrained_norms import check_frozen_norms
 
+from ..config_errors import named_building_errors
 from ..errors import InputError
 from .checkpoint_check import check_resumable, check_same_model, check_start, read_checkpoint
 
@@ -33,10 +34,11 @@ def build_model(cfg: Config) -> nn.Module:
         nn.Module: The model, not initialized.
 
     Raises:
-        ConfigError: If a model of this package refuses its arguments: an unknown VoVNet variant, say.
+        ConfigError: If it cannot be built: a name is misspelt, say, or there is no such VoVNet variant.
     """
     init_default_scope(cfg.get('default_scope', 'mmdet'))
-    return MODELS.build(copy.deepcopy(cfg.model))
+    with named_building_errors(cfg.model):
+        return MODELS.build(copy.deepcopy(cfg.model))
 
 
 def _pretrained(init_cfg) -> dict | None:

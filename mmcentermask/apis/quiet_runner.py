@@ -16,6 +16,8 @@ from mmengine.runner import Runner
 from torch import nn
 from torch.utils.data import Dataset
 
+from ..config_errors import named_building_errors
+
 __all__ = ['QuietRunner']
 
 _COUNTED = 20000  # images of a dataset whose objects are counted: about a second
@@ -66,18 +68,20 @@ class QuietRunner(Runner):
 
     @contextlib.contextmanager
     def _starting(self) -> Iterator[None]:
-        """Remove the folder of a run that fails before its first batch."""
+        """Tell in one sentence why a run fails before its first batch, and remove its folder."""
         try:
             yield
         except Exception:
             self._prints.close()
-            if not self._begun:
-                logger = MMLogger.get_current_instance()
-                for handler in [h for h in logger.handlers if isinstance(h, logging.FileHandler)]:
-                    logger.removeHandler(handler)  # mmengine writes to the file of whichever is left
-                    handler.close()
-                shutil.rmtree(self._work_dir if self._is_new else self._log_dir, ignore_errors=True)
-            raise
+            if self._begun:
+                raise
+            logger = MMLogger.get_current_instance()
+            for handler in [h for h in logger.handlers if isinstance(h, logging.FileHandler)]:
+                logger.removeHandler(handler)  # mmengine writes to the file of whichever is left
+                handler.close()
+            shutil.rmtree(self._work_dir if self._is_new else self._log_dir, ignore_errors=True)
+            with named_building_errors(getattr(self, 'cfg', {})):
+                raise
 
     def build_logger(self, log_level: int | str = 'INFO', **kwargs) -> MMLogger:
         """Build the logger; its terminal is quiet until the first batch."""

@@ -18,6 +18,7 @@ from mmengine.registry import init_default_scope
 
 from mmcentermask.evaluation import CocoInstanceMetric
 
+from ..config_errors import named_building_errors
 from ..errors import AnnotationError, InputError, MissingFileError
 from .annotation_tables import CocoSplit
 from .coco import CocoReader, read_coco
@@ -119,7 +120,8 @@ def _open(dataset_cfg: dict[str, Any], place: str) -> BaseDataset | None:
     if not (isinstance(kind, type) and issubclass(kind, BaseDataset)):
         return None
     # only the paths and the class names are wanted yet
-    dataset = DATASETS.build({**copy.deepcopy(dataset_cfg), 'lazy_init': True})
+    with named_building_errors(dataset_cfg):
+        dataset = DATASETS.build({**copy.deepcopy(dataset_cfg), 'lazy_init': True})
     paths = [str(path or '') for path in (dataset.data_root, dataset.ann_file, _folder(dataset))]
     if any('://' in path for path in paths) or getattr(dataset, 'backend_args', None):
         return None  # on a server: left to the run itself

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 from collections.abc import Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import cv2
@@ -71,7 +72,7 @@ def to_labelme(found: Instances, tolerance: float = 1.0) -> dict[str, Any]:
             person can edit them.
 
     Returns:
-        dict: To be written as JSON beside the image.
+        dict: To be written as JSON into the folder of the image.
     """
     shapes = []
     for i, (parts, code) in enumerate(zip(found.polygons(tolerance), found.rle)):
@@ -89,7 +90,7 @@ def to_labelme(found: Instances, tolerance: float = 1.0) -> dict[str, Any]:
         version='5.4.0',
         flags={},
         shapes=shapes,
-        imagePath=found.file_name,
+        imagePath=Path(found.file_name or '').name,
         imageData=None,
         imageHeight=found.height,
         imageWidth=found.width,
