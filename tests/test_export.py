@@ -55,17 +55,27 @@ def thresholds(model):
 
 
 def predict(model, images):
-    """What the model finds: a sample an image, boxes in pixels of the images."""
+    """What the model finds: a sample an image, boxes in pixels of the images, and all mask maps, (K, 28, 28)."""
     height, width = images.shape[2:]
     meta = dict(img_shape=(height, width), ori_shape=(height, width), scale_factor=(1.0, 1.0))
     model.roi_head.test_cfg.mask_format = 'rle'
+    maps, predict_maps = [], model.roi_head.predict_maps
+
+    def recorded(*args):
+        outputs = predict_maps(*args)
+        maps.extend(logits[:, 0].sigmoid() for logits in outputs[0])
+        return outputs
+
+    model.roi_head.predict_maps = recorded
+    samples = [DetDataSample(metainfo=meta) for _ in images]
     with torch.no_grad():
-        return model.test_step(dict(inputs=list(images), data_samples=[DetDataSample(metainfo=meta) for _ in images]))
+        return model.test_step(dict(inputs=list(images), data_samples=samples)), torch.cat(maps).numpy()
 
 
-def assert_equal(outputs, samples, legacy_offset):
+def assert_equal(outputs, prediction, legacy_offset):
+    samples, maps = prediction
     boxes, scores, mask_scores, labels, image_index, masks = (np.asarray(values) for values in outputs)
-    assert masks.shape == (len(boxes), 28, 28) and (masks >= 0).all() and (masks <= 1).all()
+    assert masks.shape == maps.shape == (40, 28, 28) and np.abs(masks - maps).max() < 1e-4
     for i, sample in enumerate(samples):
         expected, here = sample.pred_instances, image_index == i
         assert len(expected) == here.sum() == 20
