@@ -37,8 +37,8 @@ BESIDE = @test -d '$(VENV)/$@' || $(BIN)/python -m pip install -q --target '$(VE
 timm: env # to compare converted weights with; torchvision, which it needs, may not fit this torch
 	$(BESIDE) --no-deps timm==1.0.31 torchvision==0.28.0 || echo 'timm could not be installed: the comparison with it is skipped.'
 
-metrics: env # the evaluations of LVIS and Cityscapes; what they ask for at run time they do not need here
-	$(BESIDE) --no-deps lvis==0.5.3 cityscapesScripts==2.3.0 pyquaternion==0.9.9 || echo 'lvis or cityscapesScripts could not be installed: their tests are skipped.'
+metrics: env # the evaluations of LVIS, Cityscapes and panoptic segmentation; what they ask for at run time they do not need here
+	$(BESIDE) --no-deps lvis==0.5.3 hotcoco==1.3.0 cityscapesScripts==2.3.0 pyquaternion==0.9.9 || echo 'lvis, hotcoco or cityscapesScripts could not be installed: their tests are skipped.'
 
 hub: env # the Hugging Face hub's client
 	$(BESIDE) huggingface_hub==2.4.0 safetensors==0.8.0 || echo 'huggingface_hub could not be installed: the tests of the hub are skipped.'

@@ -39,6 +39,7 @@ EXTRAS = {
     'hub': ['huggingface_hub>=0.25', 'safetensors>=0.4'],  # weights by timm:// and hf://
     'lvis': ['lvis>=0.5.3'],  # to train and evaluate on LVIS
     'cityscapes': ['cityscapesScripts>=2.2'],  # for Cityscapes' own metric
+    'panoptic': ['hotcoco>=1.3'],  # panoptic quality
     'tests': ['pytest>=8', 'pytest-xdist>=3.5', 'hypothesis>=6'],
     'dev': ['ruff>=0.12'],
 }

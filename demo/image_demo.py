@@ -3,7 +3,8 @@
 python demo/image_demo.py IMAGE_OR_FOLDER ... CONFIG --weights FILE --out-dir outputs
 
 draws them to outputs/vis/NAME.jpg and writes outputs/preds/NAME.json: bboxes (x1, y1, x2, y2 in pixels), labels,
-class_names, scores, mask_scores and masks (COCO RLE), one of each an object, and file_name, height and width.
+class_names, scores, mask_scores and masks (COCO RLE), one of each an object, and file_name, height and width. A
+panoptic model gives the segments, too: their list in the JSON file, and which pixel is whose in preds/NAME.png.
 """
 
 import argparse
@@ -84,9 +85,13 @@ def predict(args: argparse.Namespace) -> None:
         no_save_pred=False,
     )
     predictions = [prediction for prediction in results['predictions'] if prediction is not None]
-    drawn = sum(score >= args.pred_score_thr for prediction in predictions for score in prediction['scores'])
+    if predictions and 'segments_info' in predictions[0]:
+        drawn = f'{sum(len(prediction["segments_info"]) for prediction in predictions)} segment(s)'
+    else:
+        drawn = sum(score >= args.pred_score_thr for prediction in predictions for score in prediction['scores'])
+        drawn = f'{drawn} object(s) with a score of {args.pred_score_thr:g} or more'
     print(
-        f'{len(predictions)} image(s), {drawn} object(s) with a score of {args.pred_score_thr:g} or more: '
+        f'{len(predictions)} image(s), {drawn}: '
         f'drawn in {Path(args.out_dir, "vis")}, as numbers in {Path(args.out_dir, "preds")}'
     )
     if results['failed']:

@@ -6,7 +6,7 @@ import warnings
 from .dependencies import import_dependencies, is_for_exported_models
 from .version import __version__
 
-__all__ = ['Segmenter', '__version__', 'list_models', 'prepare_for_inference']
+__all__ = ['Segmenter', '__version__', 'find_config', 'find_weights', 'list_models', 'prepare_for_inference']
 
 # Whoever has mmengine loaded, a config's custom_imports above all, expects the classes to be registered now, or to hear
 # why not. Elsewhere a broken dependency raises at the first use, so that `python -m mmcentermask.doctor` starts.
@@ -24,7 +24,7 @@ else:
     from . import datasets, engine, evaluation, models, registry  # noqa: F401 - registers the classes
     from .apis.fast_inference import prepare_for_inference
     from .checkpoints import register_schemes
-    from .model_index import add_models_to_mmdet, list_models
+    from .model_index import add_models_to_mmdet, find_config, find_weights, list_models
     from .visualization import visualizer  # noqa: F401
 
     register_schemes()

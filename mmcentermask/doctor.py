@@ -11,6 +11,7 @@ import sys
 import sysconfig
 import tempfile
 import warnings
+from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from importlib import metadata
 
@@ -183,6 +184,28 @@ def check_package() -> str:
     raise Fault('may run code', hint)
 
 
+def check_weights() -> str:
+    """Whether the weights that training starts from can be had."""
+    if sys.modules[__package__]._error is not None:
+        return 'not asked for'
+    from .checkpoints.reach import unreachable
+    from .model_index import find_starts
+
+    starts = find_starts()
+    with ThreadPoolExecutor() as pool:
+        reasons = {name: reason for name, reason in zip(starts, pool.map(unreachable, starts)) if reason}
+    if not reasons:
+        return f'all {len(starts)} can be had'
+    lines = [f'{name}, for {", ".join(starts[name])}: {reason}.' for name, reason in reasons.items()]
+    hint = (
+        'Training cannot start by itself from weights that cannot be had here; look at the network, or give a file by '
+    )
+    raise Note(
+        f'{len(reasons)} of {len(starts)} cannot be had',
+        '\n   '.join([f'{hint}`--cfg-options model.backbone.init_cfg.checkpoint=FILE`:', *lines]),
+    )
+
+
 CHECKS = {
     'Python': check_python,
     **{module: partial(check_module, module) for module in TESTED},
@@ -195,6 +218,7 @@ CHECKS = {
     'pycocotools': check_pycocotools,
     'mmcv ops': check_ops,
     'mmcentermask': check_package,
+    'weights': check_weights,
 }
 
 

@@ -2,16 +2,26 @@
 
 import fnmatch
 import functools
+import re
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from mmengine.config import Config
 from mmengine.fileio import load
 from mmengine.infer import BaseInferencer
 
 from .errors import MissingFileError, did_you_mean
 
-__all__ = ['add_models_to_mmdet', 'find_config', 'find_weights', 'is_model', 'list_models', 'nearest_models']
+__all__ = [
+    'add_models_to_mmdet',
+    'find_config',
+    'find_starts',
+    'find_weights',
+    'is_model',
+    'list_models',
+    'nearest_models',
+]
 
 
 def _root() -> Path:
@@ -98,13 +108,28 @@ def find_weights(model: str) -> str:
     Raises:
         MissingFileError: If nobody has published any.
     """
-    config = find_config(model)
+    config = str(Path(find_config(model)).absolute())
     weights = next((entry['Weights'] for entry in _models() if entry['Config'] == config), None)
     if weights is None:
         raise MissingFileError(
             f'there are no published weights of {model}: give a checkpoint that was trained with it.'
         )
     return weights
+
+
+def find_starts() -> dict[str, list[str]]:
+    """Return the weights in our table of backbones: checkpoint -> names of the models that start from it.
+
+    >>> find_starts()['timm://ese_vovnet57b.ra4_e3600_r256_in1k'][-1]
+    'centermask_v57-ese_fpn_ms-3x_coco'
+    """
+    rows = Config.fromfile(_root() / 'configs' / '_base_' / 'models' / 'backbones.py').backbones
+    starts = {}
+    for name, path in _config_files().items():
+        row = re.search(r"_base_\.pop\('backbones'\)\.(\w+)", path.read_text(encoding='utf-8'))
+        if row and (init := rows[row[1]].backbone.get('init_cfg')):
+            starts.setdefault(init.checkpoint, []).append(name)
+    return starts
 
 
 @functools.cache

@@ -93,6 +93,7 @@ def test_a_box_more_costs_the_mask_branch_of_one_box():
     assert head.convs[0].conv.out_channels == 128
 
 
+@pytest.mark.slow
 def test_a_command_trains_each_once_and_goes_on(tmp_path, monkeypatch, capsys):
     data = make_data(tmp_path / 'data')
     first, second = write_config(tmp_path / 'first.py', data), write_config(tmp_path / 'second.py', data)

@@ -17,6 +17,7 @@ from mmengine.config import Config
 from conftest import CONFIGS, ROOT, published
 from mmcentermask.checkpoints import known_weights
 from mmcentermask.datasets.config_datasets import leaves
+from mmcentermask.model_index import find_starts
 
 # sums over the shapes of the official checkpoints, norms counted, running statistics not
 PARAMETERS = json.loads((ROOT / 'tests/data/parameter_counts.json').read_text())
@@ -44,13 +45,22 @@ def test_parameters_are_those_of_the_official_checkpoint(name):
     assert sum(p.numel() for p in model.parameters()) == PARAMETERS[name]
 
 
-@pytest.mark.parametrize(
-    'name', [name for name in ALL if re.search('_v(39|57)-', name) and 'v1' not in name.split('_')[0]]
-)
+@pytest.mark.parametrize('name', [name for name in ALL if re.search('_v(39|57)-', name)])
 def test_vovnets_that_timm_has_start_from_its_weights(name):
     backbone = load(name).model.backbone
     row = known_weights()[backbone.init_cfg.checkpoint.removeprefix('timm://')]
     assert row['what'].startswith(f'VoVNet {backbone.arch},') and row['licence'] == 'Apache-2.0'
+
+
+def test_every_config_starts_from_weights_that_everybody_may_use_or_says_that_it_has_none():
+    starts = {name: checkpoint for checkpoint, names in find_starts().items() for name in names}
+    for name in ALL:
+        init_cfg = load(name).model.backbone.get('init_cfg')
+        assert starts.get(name) == (init_cfg and init_cfg.checkpoint), name
+        if init_cfg is None:
+            assert 'scratch' in (CONFIGS / f'{name}.py').read_text(), name
+    licences = {known_weights()[checkpoint.partition('://')[2]]['licence'] for checkpoint in starts.values()}
+    assert licences == {'Apache-2.0', 'BSD-3-Clause', 'CC BY-SA 3.0'}
 
 
 def test_every_published_config_is_there():
@@ -62,18 +72,19 @@ def test_every_published_config_is_there():
     names |= {f'centermask_{v}_fpn_1x_coco' for v in ('r50', 'v39-ese')}
     lite = ['mv2', 'r50', 'v19-slim-dw-ese', 'v19-slim-ese', 'v19-ese', 'v39-ese']
     names |= {f'centermask-lite_{v}_fpn_ms-4x_coco' for v in lite}
+    names |= {f'panoptic-centermask_{v}_fpn_ms-3x_coco' for v in two}
     assert names == set(PARAMETERS) and names <= set(ALL)
 
 
 @pytest.mark.parametrize('name', ALL)
-def test_all_transforms_exist_and_backbones_are_frozen_unless_from_scratch(name):
+def test_all_transforms_exist_and_norms_are_frozen_where_they_start_from_weights(name):
     cfg = load(name)
     for loader in (cfg.train_dataloader, cfg.val_dataloader, cfg.test_dataloader):
         for dataset in leaves(loader.dataset):
             for transform in dataset.pipeline:
                 assert TRANSFORMS.get(transform.type) is not None
             assert DATASETS.get(dataset.type) is not None
-    scratch = 'scratch' in name or 'shapes' in name or 'custom' in name
+    scratch = cfg.model.backbone.get('init_cfg') is None
     assert cfg.model.backbone.norm_eval is not scratch
     assert cfg.model.backbone.norm_cfg.requires_grad is scratch
 

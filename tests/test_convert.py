@@ -18,6 +18,7 @@ from vovnet_names import official_vovnet
 from conftest import CONFIGS, ROOT
 from mmcentermask.apis.checkpoint_check import read_checkpoint
 from mmcentermask.checkpoints import convert_checkpoint, convert_state_dict, load_safely, unwrap
+from mmcentermask.checkpoints.convert import describe
 from mmcentermask.checkpoints.rename import TO_AUTHORS, VOVNET, rename
 from mmcentermask.errors import CheckpointError, MissingFileError, OutputError
 from mmcentermask.models.vovnet import VARIANTS, VoVNet
@@ -45,7 +46,7 @@ def check_complete(conversion, official, background=()):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize('family, name', [(f, n) for f in SHAPES for n in SHAPES[f] if not n.startswith('panoptic')])
+@pytest.mark.parametrize('family, name', [(f, n) for f in SHAPES for n in SHAPES[f]])
 def test_the_fitting_config_loads_it_with_nothing_missing_and_nothing_unexpected(family, name):
     conversion = convert_state_dict(empty(SHAPES[family][name]))
     with torch.device('meta'):
@@ -167,9 +168,20 @@ def test_converted_centermask_v1_says_its_version(tmp_path):
 
 
 @pytest.mark.parametrize('name', sorted(set(SHAPES['centermask2']) - set(INSTANCE)))
-def test_panoptic_is_recognized_and_refused(name):
-    with pytest.raises(CheckpointError, match='panoptic'):
-        convert_state_dict(empty(SHAPES['centermask2'][name]))
+def test_panoptic(name):
+    shapes = SHAPES['centermask2'][name]
+    conversion = convert_state_dict(empty(shapes))
+    assert conversion.config.startswith('panoptic-centermask_') and conversion.config.endswith('_fpn_ms-3x_coco')
+    check_complete(conversion, shapes)
+    assert describe(conversion)['dataset_meta']['classes'][-1] == 'rug-merged'
+
+
+def test_panoptic_outputs_are_stuff_first_and_things_last():
+    shapes = SHAPES['centermask2']['panoptic_centermask_V_39_eSE_FPN_ms_3x']
+    tensors = {name: torch.zeros(()).expand(shape) for name, shape in shapes.items()}
+    tensors['sem_seg_head.predictor.bias'] = torch.arange(54.0)
+    bias = convert_state_dict(tensors).state_dict['semantic_head.conv_logits.bias']
+    assert bias.tolist() == [*range(1, 54), 0]
 
 
 def test_other_numbers_of_classes():

@@ -6,9 +6,10 @@ import sys
 from importlib import metadata
 
 import pytest
+from stand_in_server import stand_in_server
 from tiny_run import ROOT
 
-from mmcentermask import dependencies, doctor
+from mmcentermask import dependencies, doctor, model_index
 from mmcentermask.doctor import Fault, Note
 
 
@@ -47,7 +48,8 @@ def test_what_is_not_the_doctor_hears_of_it(run):
     assert done.returncode == 1 and 'ImportError: A library' in done.stderr.splitlines()[-1]
 
 
-def test_this_environment_is_sound(capsys):
+def test_this_environment_is_sound(capsys, monkeypatch):
+    monkeypatch.setattr(model_index, 'find_starts', dict)  # whether there is a network is no matter of it
     assert doctor.examine() == 0
     told = capsys.readouterr().out
     assert told.endswith('\n\nNothing is wrong.\n')
@@ -161,3 +163,17 @@ def test_checkpoints_that_run_code(monkeypatch):
     monkeypatch.setattr('mmengine.runner.CheckpointLoader.load_checkpoint', unsafe)
     with pytest.raises(Fault, match='can run code'):
         doctor.check_package()
+
+
+def test_weights_that_cannot_be_had(monkeypatch, tmp_path):
+    monkeypatch.setenv('TORCH_HOME', str(tmp_path))
+    monkeypatch.setenv('no_proxy', '127.0.0.1')
+    with stand_in_server() as server:
+        server.files['/there.pth'] = b'x'
+        starts = {f'{server.address}/there.pth': ['a'], f'{server.address}/gone.pth': ['b', 'c']}
+        monkeypatch.setattr(model_index, 'find_starts', lambda: starts)
+        with pytest.raises(Note, match=r'look at the network.*\n.*/gone.pth, for b, c: .*HTTP Error 404.*$') as told:
+            doctor.check_weights()
+        assert told.value.found == '1 of 2 cannot be had' and 'there.pth' not in str(told.value)
+        server.files['/gone.pth'] = b'x'
+        assert doctor.check_weights() == 'all 2 can be had'

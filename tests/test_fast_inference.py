@@ -255,6 +255,7 @@ def test_the_hook_prepares_what_is_wrapped(lite):
         FastTestHook('int8')
 
 
+@pytest.mark.slow
 def test_the_command_tests_with_a_fast_model(tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
     config = write_config(tmp_path / 'tiny.py', make_data(tmp_path / 'data'))

@@ -116,6 +116,7 @@ def with_objects(bench):
     return [bench / 'data/train2017' / i['file_name'] for i in ann['images'] if i['id'] in used]
 
 
+@pytest.mark.slow
 def test_training_goes_on_without_a_damaged_image(tmp_path, capfd):
     make_shapes(tmp_path / 'data', 24, 2, 64, seed=1, report=lambda line: None)
     paths = with_objects(tmp_path)

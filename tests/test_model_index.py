@@ -10,7 +10,7 @@ from mmengine.fileio import load
 import mmcentermask
 from conftest import CONFIGS, ROOT, published
 from mmcentermask.apis import CenterMaskInferencer, load_config
-from mmcentermask.checkpoints.fetch import known_weights
+from mmcentermask.checkpoints import known_weights
 from mmcentermask.errors import MissingFileError
 from mmcentermask.model_index import find_config, find_weights
 

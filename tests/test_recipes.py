@@ -168,6 +168,7 @@ def train_with_ema(config, options):
     return recorder.seen
 
 
+@pytest.mark.slow
 def test_ema_averages_the_weights_and_saves_the_average(tiny):
     options = {f'val_{name}': None for name in ('cfg', 'dataloader', 'evaluator')}
     options['train_cfg.max_iters'] = 2

@@ -368,6 +368,7 @@ def test_arrays_that_were_read_are_written_as_plain_arrays(tmp_path):
         assert np.array_equal(mine, theirs)
 
 
+@pytest.mark.slow
 def test_training_goes_on_from_its_own_checkpoint(config, tmp_path):
     file = config.parent / 'run/iter_2.pth'
     own = load(file)

@@ -9,6 +9,8 @@ from recipe import recipe
 from tolerances import MAPS
 
 from mmcentermask.checkpoints import Normalization, convert_state_dict
+from mmcentermask.checkpoints.imagenet import of_torchvision_mobilenet
+from mmcentermask.models import TrimmedMobileNetV2
 from mmcentermask.models.vovnet import VoVNet
 
 
@@ -114,3 +116,24 @@ def test_features_on_its_own_images_and_on_ours(timm, name, arch, normalization,
     assert (max(differences) < EQUAL) == exact
     assert ('the border' in conversion.report()) == (normalization is HALF)
     assert 'bgr_to_rgb' not in conversion.report() and 'folded into the stem' in conversion.report()
+
+
+def test_torchvisions_mobilenet_on_its_own_images_and_on_ours(timm):
+    """torchvision comes with timm; our backbone ends at 320 channels, two layers before its."""
+    from torchvision.models import mobilenet_v2
+
+    theirs = mobilenet_v2(weights=None).eval()
+    shapes = {key: tuple(value.shape) for key, value in theirs.state_dict().items()}
+    theirs.load_state_dict(recipe(shapes), strict=False)
+    ours = TrimmedMobileNetV2(out_indices=(2, 4, 6))
+    ours.eval()
+    state = of_torchvision_mobilenet(theirs.state_dict(), Normalization(*IMAGENET))
+    ours.load_state_dict(state, strict=True)
+    image = torch.randint(0, 256, (1, 3, 96, 130), generator=torch.Generator().manual_seed(0)).float()  # BGR
+    mean, std = (torch.tensor(values)[:, None, None] for values in IMAGENET)
+    x = (image.flip(1) / 255 - mean) / std
+    with torch.no_grad():
+        features = ours(image - OURS[:, None, None])
+        for begin, end, feature in zip((0, 7, 14), (7, 14, 18), features, strict=True):
+            x = theirs.features[begin:end](x)
+            assert (x - feature).abs().max() / x.abs().max() < EQUAL

@@ -23,8 +23,11 @@ from stand_in_server import stand_in_server
 from vovnet_names import official_vovnet
 
 from conftest import CONFIGS, ROOT
+from mmcentermask import find_config, find_weights
+from mmcentermask.apis import CenterMaskInferencer
 from mmcentermask.apis.model_check import check_model_for_training
-from mmcentermask.checkpoints import Normalization, fetch, known_weights
+from mmcentermask.checkpoints import Normalization, fetch, known_weights, schemes, weights_table
+from mmcentermask.checkpoints.reach import unreachable
 from mmcentermask.errors import CheckpointError, InputError, OutputError
 from mmcentermask.models.vovnet import VoVNet
 
@@ -210,7 +213,7 @@ def row(server, monkeypatch):
     """A row 'small' of two mirrors, under a non-commercial licence."""
     sources = [f'{server.address}/{mirror}/small.pth' for mirror in ('dead', 'alive')]
     entry = dict(what='small', licence='CC BY-NC 4.0', sources=sources)
-    monkeypatch.setattr(fetch_module, 'known_weights', lambda: dict(small=entry))
+    monkeypatch.setattr(weights_table, 'known_weights', lambda: dict(small=entry))
     fetch_module.say_once.cache_clear()
     return sources
 
@@ -228,11 +231,30 @@ def test_a_dead_mirror_falls_to_the_next(server, row, monkeypatch, given):
 
 def test_a_server_that_is_gone_is_replaced_by_the_one_with_its_files(server, backbone, monkeypatch):
     gone = 'http://127.0.0.1:9/'  # nothing listens there
-    monkeypatch.setitem(fetch_module._MOVED, gone, f'{server.address}/')
+    monkeypatch.setitem(weights_table._MOVED, gone, f'{server.address}/')
     server.files['/pretrain/vovnet.pth'] = backbone
     assert 'state_dict' in load(f'{gone}pretrain/vovnet.pth')
     with pytest.raises(CheckpointError, match='404.*127.0.0.1:9'):
         load(f'{gone}pretrain/another.pth')
+
+
+def test_torchvisions_names_need_no_torchvision(server, monkeypatch):
+    monkeypatch.setitem(sys.modules, 'torchvision', None)
+    monkeypatch.setitem(weights_table._MOVED, 'https://download.pytorch.org/', f'{server.address}/')
+    server.files['/models/resnet50-0676ba61.pth'] = saved({'conv1.weight': torch.ones(1)})
+    assert load('torchvision://resnet50') == {'conv1.weight': torch.ones(1)}
+    with pytest.raises(CheckpointError, match='resnet50.imagenet1k_v2 needs the package torchvision: pip install'):
+        load('torchvision://resnet50.imagenet1k_v2')
+
+
+def test_what_can_be_had_is_asked_without_a_download(server):
+    server.files['/x.pth'] = CONTENT
+    assert unreachable(f'{server.address}/x.pth') == ''
+    assert [method for method, _, _ in server.requests] == ['HEAD']
+    assert '404' in unreachable(f'{server.address}/none.pth')
+    fetch(f'{server.address}/x.pth')
+    server.files.clear()
+    assert unreachable(f'{server.address}/x.pth') == ''  # it is in the cache
 
 
 def test_all_mirrors_dead_gives_one_sentence(server, row):
@@ -267,6 +289,23 @@ def test_an_official_checkpoint_by_address(server, tmp_path):
     ):
         assert torch.equal(model.backbone.stem[0].conv.weight, tensors[name])
     assert len(server.requests) == 1
+
+
+def test_a_published_model_by_name_brings_its_weights(server, monkeypatch):
+    """By name alone; the licence is told."""
+    monkeypatch.setitem(weights_table._MOVED, 'https://dl.dropbox.com/', f'{server.address}/')
+    tensors = whole()
+    server.files['/s/vsvhwtqm6ko1c7m/centermask-lite-V-19-eSE-slim-dw-FPN-ms-4x.pth'] = saved(dict(model=tensors))
+    said = []
+    monkeypatch.setattr(schemes, 'say_once', said.append)
+    monkeypatch.setattr(fetch_module, 'say_once', said.append)
+    name = 'backbone.bottom_up.stem.stem_1/conv.weight'
+    for model in (
+        CenterMaskInferencer(SMALL, device='cpu').model,
+        init_detector(find_config(SMALL), find_weights(SMALL), device='cpu'),
+    ):
+        assert torch.equal(model.backbone.stem[0].conv.weight, tensors[name])
+    assert any('CC BY-NC 4.0: not for commercial use' in text for text in said)
 
 
 def test_the_converter_takes_an_address(server, tmp_path, monkeypatch, capsys):
@@ -380,6 +419,14 @@ def test_timm_by_name(hub, tmp_path):
     assert 'model.safetensors' in kept(tmp_path / 'hf')
 
 
+def test_what_can_be_had_of_the_hub(hub):
+    folder = publish(hub, timm_tensors())
+    assert unreachable('timm://tiny.test') == '' and '404' in unreachable('timm://other.test')
+    load('timm://tiny.test')
+    del hub.files[f'{folder}/model.safetensors']
+    assert unreachable('timm://tiny.test') == ''
+
+
 def test_any_file_of_the_hub(hub, backbone):
     hub.files['/me/mine/resolve/v1/weights/vovnet.pth'] = backbone
     assert load('hf://me/mine/weights/vovnet.pth@v1')['meta']['backbone']['arch'] == 'V-19-slim-dw'
@@ -440,7 +487,7 @@ def test_without_the_hubs_client_the_next_mirror_is_tried(server, monkeypatch):
     server.files['/timm.pth'] = saved(timm_tensors())
     sources = ['hf://timm/tiny.test/model.safetensors', f'{server.address}/timm.pth']
     entry = dict(what='tiny', licence='Apache-2.0', sources=sources, mean=[0.5] * 3, std=[0.5] * 3)
-    monkeypatch.setattr(fetch_module, 'known_weights', lambda: {'tiny.test': entry})
+    monkeypatch.setattr(weights_table, 'known_weights', lambda: {'tiny.test': entry})
     assert fetch('timm://tiny.test').normalization == Normalization((0.5,) * 3, (0.5,) * 3)
 
 

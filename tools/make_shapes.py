@@ -18,6 +18,7 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
     parser.add_argument('--size', type=int, default=192, help='long side in pixels (default: %(default)s)')
     parser.add_argument('--seed', type=int, default=0, help='another seed, other images (default: %(default)s)')
     parser.add_argument('--hard', action='store_true', help='more, smaller and less visible objects')
+    parser.add_argument('--panoptic', action='store_true', help='draw them on stuff, with panoptic annotations, too')
     parser.add_argument('--force', action='store_true', help='replace shapes made with other options')
     return parser.parse_args(argv)
 

@@ -13,8 +13,10 @@ TTA_CONFIG = Path(__file__).resolve().parents[1] / 'configs/_base_/tta.py'
 def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
     """Read the command line."""
     parser = argparse.ArgumentParser(description='Evaluate a checkpoint.')
-    parser.add_argument('config', help='config file')
-    parser.add_argument('checkpoint', help='checkpoint file')
+    parser.add_argument('config', help='config file, or the name of a model')
+    parser.add_argument(
+        'checkpoint', nargs='?', help='checkpoint file or name (default: what is published of the model)'
+    )
     parser.add_argument('--work-dir', help='folder to write to (default: work_dirs/NAME_OF_THE_CONFIG)')
     parser.add_argument(
         '--cfg-options',
@@ -51,12 +53,13 @@ def test(args: argparse.Namespace) -> None:
     from mmcentermask import apis
     from mmcentermask.apis.fast_inference import DTYPES, check_dtype
     from mmcentermask.evaluation import DumpRLE
+    from mmcentermask.model_index import find_weights
     from mmcentermask.models import CenterMask
 
     if args.out is not None and not args.out.endswith(('.pkl', '.pickle')):
         raise apis.InputError(f'--out is {args.out}, but it writes a pickle file: give a name that ends in .pkl.')
     cfg = apis.load_config(args.config, args.cfg_options, args.work_dir)
-    cfg.load_from = args.checkpoint
+    cfg.load_from = find_weights(args.config) if args.checkpoint is None else args.checkpoint
     if args.show or args.show_dir:
         cfg = trigger_visualization_hook(cfg, args)
     apis.check_writable(cfg.work_dir, '--work-dir')

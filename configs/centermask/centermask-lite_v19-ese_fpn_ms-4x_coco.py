@@ -1,12 +1,11 @@
 # tools/dist_train.sh configs/centermask/centermask-lite_v19-ese_fpn_ms-4x_coco.py 8 | 8 GPUs | hours: | AP:
-# The only public ImageNet weights are the authors', not for commercial use (CC BY-NC 4.0); to start from them:
-#   --cfg-options model.backbone.init_cfg.type=Pretrained
-#   model.backbone.init_cfg.checkpoint=mmcentermask://vovnet19_ese_detectron2
+# Trains from scratch, as its public ImageNet weights are not for commercial use; to start from those: README.md
 _base_ = [
     '../_base_/models/centermask-lite_fpn.py',
+    '../_base_/models/backbones.py',
     '../_base_/datasets/coco_lite-ms.py',
     '../_base_/schedules/sgd_4x.py',
     '../_base_/default_runtime.py',
 ]
 
-model = dict(backbone=dict(arch='V-19'))
+model = _base_.pop('backbones').v19

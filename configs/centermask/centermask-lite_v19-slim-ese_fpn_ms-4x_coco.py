@@ -1,7 +1,5 @@
 # tools/dist_train.sh configs/centermask/centermask-lite_v19-slim-ese_fpn_ms-4x_coco.py 8 | 8 GPUs | hours: | AP:
-# The only public ImageNet weights are the authors', not for commercial use (CC BY-NC 4.0); to start from them:
-#   --cfg-options model.backbone.init_cfg.type=Pretrained
-#   model.backbone.init_cfg.checkpoint=mmcentermask://vovnet19_ese_slim_detectron2
+# Trains from scratch, as its public ImageNet weights are not for commercial use; to start from those: README.md
 _base_ = [
     '../_base_/models/centermask-lite_fpn.py',
     '../_base_/models/backbones.py',

@@ -1,9 +1,11 @@
 # tools/dist_train.sh configs/centermask/centermask-v1-lite_v19-ese_fpn_ms-4x_coco.py 8 | 8 GPUs | hours: | AP:
+# Trains from scratch, as its public ImageNet weights are not for commercial use; to start from those: README.md
 _base_ = [
     '../_base_/models/centermask-v1-lite_fpn.py',
+    '../_base_/models/backbones.py',
     '../_base_/datasets/coco_v1_lite-ms.py',
     '../_base_/schedules/sgd_v1_4x.py',
     '../_base_/default_runtime.py',
 ]
 
-model = dict(backbone=dict(arch='V-19'))
+model = _base_.pop('backbones').v19

@@ -7,5 +7,4 @@ _base_ = [
     '../_base_/default_runtime.py',
 ]
 
-# its ImageNet weights had std 1, unlike those of CenterMask2; start from a converted checkpoint
-model = _base_.pop('backbones').resnext101
+model = _base_.pop('backbones').resnext101_v1

@@ -1,12 +1,11 @@
 # tools/dist_train.sh configs/centermask/centermask_v99-ese-dcn_fpn_ms-3x_coco.py 8 | 8 GPUs | hours: | AP:
-# The only public ImageNet weights are the authors', not for commercial use (CC BY-NC 4.0); to start from them:
-#   --cfg-options model.backbone.init_cfg.type=Pretrained
-#   model.backbone.init_cfg.checkpoint=mmcentermask://vovnet99_ese_detectron2
+# Trains from scratch, as its public ImageNet weights are not for commercial use; to start from those: README.md
 _base_ = [
     '../_base_/models/centermask_fpn.py',
+    '../_base_/models/backbones.py',
     '../_base_/datasets/coco_ms.py',
     '../_base_/schedules/sgd_3x.py',
     '../_base_/default_runtime.py',
 ]
 
-model = dict(backbone=dict(arch='V-99', dcn=dict(type='DCNv2', deform_groups=1)))
+model = dict(backbone=dict(_base_.pop('backbones').v99.backbone, dcn=dict(type='DCNv2', deform_groups=1)))

@@ -1,13 +1,15 @@
 # tools/dist_train.sh configs/mixed/centermask_r50_atss_fpn_ms-3x_coco.py 8 | 8 GPUs | hours: | AP:
 # CenterMask with ATSS boxes
 _base_ = [
-    '../_base_/models/centermask_r50_fpn.py',
+    '../_base_/models/centermask_fpn.py',
+    '../_base_/models/backbones.py',
     '../_base_/datasets/coco_ms.py',
     '../_base_/schedules/sgd_3x.py',
     '../_base_/default_runtime.py',
 ]
 
 model = dict(
+    _base_.pop('backbones').resnet50,
     bbox_head=dict(
         _delete_=True,
         type='ATSSHead',

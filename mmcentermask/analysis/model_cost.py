@@ -49,7 +49,7 @@ def network_pass(model: nn.Module, size: tuple[int, int], boxes: int) -> Callabl
         with torch.no_grad():
             x = model.extract_feat(image)
             model.bbox_head(model.box_feats(x))
-            model.roi_head.predict_maps(x, [results], [sample])
+            model.roi_head.predict_maps(model.roi_feats(x), [results], [sample])
         return {'network': timer.now() - began}
 
     return run

@@ -7,7 +7,7 @@ from contextlib import contextmanager
 import torch
 from torch import nn
 
-from mmcentermask.models import CenterMask
+from mmcentermask.models import CenterMask, PanopticCenterMask
 
 __all__ = ['STAGES', 'StageTimer', 'time_interleaved']
 
@@ -20,6 +20,8 @@ STAGES = (
     'mask branch',
     'pasting',
     'graph and pasting',
+    'semantic branch',
+    'fusion',
     'other',
     'encoding',
 )
@@ -29,7 +31,8 @@ class StageTimer:
     """Adds up the seconds that a detector spends in each stage.
 
     Of a CenterMask these are the pre-processing on its device, backbone, neck, box head, decoding and NMS, mask branch
-    and pasting; of any other detector of mmdet the first three. On a GPU each stage ends with a synchronization.
+    and pasting, and of a panoptic one semantic branch and fusion, too; of any other detector of mmdet the first three.
+    On a GPU each stage ends with a synchronization.
 
     Args:
         model (nn.Module): The detector. Its methods are wrapped while ``running``.
@@ -52,6 +55,11 @@ class StageTimer:
                 ('decoding and NMS', model.bbox_head, 'predict_by_feat'),
                 ('mask branch', model.roi_head, 'predict_maps'),
                 ('pasting', model.roi_head, 'finish'),
+            ]
+        if isinstance(model, PanopticCenterMask):
+            parts += [
+                ('semantic branch', model.semantic_head, 'predict'),
+                ('fusion', model.panoptic_fusion_head, 'predict'),
             ]
         self.parts = [part for part in parts if part[1] is not None]
 

@@ -12,7 +12,7 @@ from mmdet.registry import MODELS
 from mmdet.structures import DetDataSample
 from mmdet.structures.mask import PolygonMasks
 from mmengine.config import Config
-from mmengine.structures import InstanceData
+from mmengine.structures import InstanceData, PixelData
 from torch import nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
@@ -77,6 +77,7 @@ def make_training_batch(prepare: Callable[[], dict], batch: int, objects: int, c
             masks=PolygonMasks(polygons, height, width),
         )
         sample.ignored_instances = InstanceData(bboxes=torch.zeros(0, 4), labels=torch.zeros(0, dtype=torch.long))
+        sample.gt_sem_seg = PixelData(sem_seg=torch.full((1, height, width), classes))  # the first stuff
         inputs.append(image)
         samples.append(sample)
     return dict(inputs=inputs, data_samples=samples)

@@ -80,10 +80,9 @@ def _refuse_unconverted(checkpoint: dict[str, Any], path: str) -> None:
     """Name the converter where the checkpoint is one for it."""
     found = find_kind(unwrap(checkpoint, path).tensors)
     if found is not None:
-        kind = found[0]
         raise CheckpointError(
-            f'the checkpoint {path} is {kind.name} with its own names of parameters: '
-            + (kind.refusal or f'run `python tools/convert_checkpoint.py {path} converted.pth` and give converted.pth.')
+            f'the checkpoint {path} is {found[0].name} with its own names of parameters: '
+            f'run `python tools/convert_checkpoint.py {path} converted.pth` and give converted.pth.'
         )
 
 

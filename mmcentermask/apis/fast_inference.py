@@ -203,7 +203,7 @@ def _convert_precision(model: CenterMask, dtype: torch.dtype) -> None:
         for child in head.children()
         if any(True for _ in child.parameters()) and not _is_tower(child)
     ]
-    for part in (model.backbone, model.neck, model.bbox_head, roi_head):
+    for part in (model.backbone, model.neck, model.bbox_head, roi_head, getattr(model, 'semantic_head', None)):
         if part is not None:
             part.to(dtype)
     for module in (model.backbone, roi_head.mask_head, roi_head.mask_iou_head):
@@ -248,6 +248,7 @@ def _compile(model: CenterMask) -> list[str]:
     """Compile the dense parts; return their names."""
     parts = {name: getattr(model, name) for name in ('backbone', 'neck', 'bbox_head')}
     parts |= {name: getattr(model.roi_head, name) for name in ('mask_head', 'mask_iou_head')}
+    parts['semantic_head'] = getattr(model, 'semantic_head', None)
     parts = {name: part for name, part in parts.items() if part is not None}
     for part in parts.values():
         part.compile(dynamic=True)

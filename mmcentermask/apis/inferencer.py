@@ -28,7 +28,7 @@ from mmengine.config import Config
 from mmengine.logging import MMLogger
 from torch import Tensor, nn
 
-from mmcentermask.structures import rle_to_json
+from mmcentermask.structures import encode_segment_ids, list_segments, rle_to_json
 
 from ..atomic_write import atomic_write
 from ..errors import ConfigError, ImageError, MissingFileError
@@ -36,11 +36,14 @@ from ..image_inputs import ResultNames, describe, list_images, read_image, resul
 from ..model_index import find_weights, is_model, nearest_models
 from .checkpoint_check import check_same_model, read_checkpoint
 from .early_checks import check_device, check_prediction_options, named_missing_packages
+from .panoptic_results import give_mmdet_panoptic_results
 from .run_config import read_model_config
 
 __all__ = ['CenterMaskInferencer']
 
 _HINT = 'name another folder with --out-dir'
+
+give_mmdet_panoptic_results()
 
 
 @dataclass
@@ -60,6 +63,9 @@ class CenterMaskInferencer(DetInferencer):
 
     - ``bboxes`` (x1, y1, x2, y2 in pixels of the image), ``labels``, ``class_names``, ``scores``, ``masks`` (COCO's
       compressed RLE) and, where the model has a mask-IoU head, ``mask_scores``: one of each an object;
+    - of a panoptic model ``segments_info``: ``id``, ``label``, ``class_name`` and ``area`` in pixels of each segment;
+      and whose each pixel is: ``panoptic_seg``, ids (H, W), 0 for void, or, where files are written, COCO's PNG of
+      them beside the JSON file, ``panoptic_seg_path``;
     - ``file_name``, as it was given, None for what has none; ``height`` and ``width`` of the image in pixels.
 
     Args:
@@ -318,8 +324,17 @@ class CenterMaskInferencer(DetInferencer):
         result['file_name'] = data_sample.get('img_path')
         if 'ori_shape' in data_sample:
             result['height'], result['width'] = map(int, data_sample.ori_shape[:2])
+        name = data_sample.get('result_name') or result_names([data_sample.get('img_path')])[0].prediction
+        if 'pred_panoptic_seg' in data_sample:
+            ids, segments = list_segments(data_sample.pred_panoptic_seg.sem_seg[0], len(classes))
+            result['segments_info'] = [dict(segment, class_name=classes[segment['label']]) for segment in segments]
+            if pred_out_dir:
+                result['panoptic_seg_path'] = Path(name).with_suffix('.png').as_posix()
+                with atomic_write(Path(pred_out_dir, 'preds', result['panoptic_seg_path']), _HINT) as file:
+                    file.write(encode_segment_ids(ids))
+            else:
+                result['panoptic_seg'] = ids
         if pred_out_dir:
-            name = data_sample.get('result_name') or result_names([data_sample.get('img_path')])[0].prediction
             with atomic_write(Path(pred_out_dir, 'preds', name), _HINT) as file:
                 file.write(json.dumps(result).encode())
         return result

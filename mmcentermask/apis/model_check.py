@@ -1,7 +1,6 @@
 """Builds a config's model once, to find out what cannot work before a run writes anything."""
 
 import copy
-from importlib.util import find_spec
 
 from mmdet.registry import MODELS
 from mmengine.config import Config
@@ -59,15 +58,6 @@ def check_model_for_training(cfg: Config) -> None:
     model = build_model(cfg)
     backbone = getattr(model, 'backbone', None)
     init_cfg = _pretrained(cfg.model.get('init_cfg')) or _pretrained(cfg.model.get('backbone', {}).get('init_cfg'))
-    if (
-        init_cfg is not None
-        and init_cfg['checkpoint'].startswith('torchvision://')
-        and find_spec('torchvision') is None
-    ):
-        raise InputError(
-            f'init_cfg of the config names {init_cfg["checkpoint"]}, which needs the package torchvision: '
-            'pip install torchvision, or give a file (--cfg-options model.backbone.init_cfg.checkpoint=FILE).'
-        )
     if cfg.get('load_from'):
         checkpoint = read_checkpoint(cfg.load_from)
         if cfg.get('resume'):

@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 
 import mmengine
 import torch
-from mmdet.datasets import CocoDataset
+from mmdet.datasets import CocoDataset, CocoPanopticDataset
 from torch import Tensor
 
 from ..atomic_write import atomic_write
@@ -128,6 +128,10 @@ def convert_state_dict(
         )
     if kind.family == 'centermask-v1':
         fold_missing_eps(state)
+    for leaf in ('weight', 'bias') if kind.family == 'panoptic-centermask' else ():
+        # its first output stands for things, and our last one
+        name = f'semantic_head.conv_logits.{leaf}'
+        state[name] = state[name].roll(-1, 0)
     notes = _notes(kind, target, added, normalization)
     if kind.of_timm and normalization is not None and fold_normalization(state, normalization):
         notes.append(
@@ -283,7 +287,8 @@ def describe(conversion: Conversion) -> dict[str, Any]:
     else:
         meta['backbone'] = dict(type='VoVNet', arch=conversion.arch)
     if conversion.num_classes == len(CocoDataset.METAINFO['classes']):
-        meta['dataset_meta'] = dict(CocoDataset.METAINFO)
+        panoptic = (conversion.config or '').startswith('panoptic')
+        meta['dataset_meta'] = dict((CocoPanopticDataset if panoptic else CocoDataset).METAINFO)
     return meta
 
 

@@ -18,7 +18,7 @@ from mmengine.registry import DefaultScope
 from ..errors import CheckpointError, MissingFileError
 from ..model_index import find_config
 from ..models.vovnet import VARIANTS, VoVNet
-from .rename import CENTERMASK2, CENTERMASK_V1, TIMM, TIMM_DEPTHWISE, VOVNET, Table
+from .rename import CENTERMASK2, CENTERMASK_V1, PANOPTIC_CENTERMASK2, TIMM, TIMM_DEPTHWISE, VOVNET, Table
 
 __all__ = ['Kind', 'Shapes', 'Target', 'find_kind', 'find_target']
 
@@ -32,7 +32,6 @@ class Kind(NamedTuple):
     sign: str  # pattern that the begin of one of its names matches; group 1, if any, is a prefix of all of them
     table: Table = ()
     family: str | None = None  # as our configs' names begin; None for a backbone
-    refusal: str = ''  # why it is not converted, and what to do
 
     @property
     def of_timm(self) -> bool:
@@ -43,12 +42,7 @@ class Kind(NamedTuple):
 _PREFIX = r'((?:.*\.)?)'
 _TIMM_SIGN = _PREFIX + r'stages\.0\.blocks\.0\.conv_mid\.0\.conv'
 _KINDS = (
-    Kind(
-        'a panoptic CenterMask2',
-        r'sem_seg_head\.',
-        refusal='it is a panoptic CenterMask2 (it has a sem_seg_head), which this package has no model for yet: '
-        'give one of the instance segmentation checkpoints.',
-    ),
+    Kind('Panoptic-CenterMask2 (detectron2)', r'sem_seg_head\.', PANOPTIC_CENTERMASK2, 'panoptic-centermask'),
     Kind('CenterMask2 (detectron2)', r'proposal_generator\.fcos_head\.', CENTERMASK2, 'centermask'),
     Kind('CenterMaskV1 (maskrcnn-benchmark)', r'rpn\.head\.(?:cls|bbox)_tower\.', CENTERMASK_V1, 'centermask-v1'),
     Kind("timm's VoVNet", _TIMM_SIGN + r'_dw\.', TIMM_DEPTHWISE),
@@ -94,7 +88,7 @@ def require_kind(names: Iterable[str], own: bool = False) -> tuple[Kind, str]:
             models do not have. Defaults to False.
 
     Raises:
-        CheckpointError: If it is of no kind that the converter knows, or of one that it refuses.
+        CheckpointError: If it is of no kind that the converter knows.
     """
     names = list(names)
     found = find_kind(names)
@@ -109,8 +103,6 @@ def require_kind(names: Iterable[str], own: bool = False) -> tuple[Kind, str]:
             f'its parameters are of no model that the converter knows (it begins with {", ".join(names[:3])}): give '
             "a checkpoint of CenterMask2, of CenterMaskV1, of VoVNet by its authors, or of timm's ese_vovnet."
         )
-    if found[0].refusal:
-        raise CheckpointError(found[0].refusal)
     return found
 
 

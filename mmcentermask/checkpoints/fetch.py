@@ -13,6 +13,7 @@ import time
 from collections.abc import Iterator
 from http.client import HTTPException, HTTPResponse
 from pathlib import Path, PurePosixPath
+from types import ModuleType
 from typing import Any, BinaryIO, NamedTuple
 from urllib.error import HTTPError
 from urllib.parse import unquote, urlparse
@@ -23,16 +24,15 @@ from filelock import FileLock  # torch needs it too
 from mmengine.logging import print_log
 
 from ..atomic_write import UNFINISHED, atomic_write
-from ..errors import CheckpointError, InputError, OutputError, did_you_mean
+from ..errors import CheckpointError, InputError, OutputError
+from .weights_table import find_row, nearest_row, split_hub_source
 
-__all__ = ['Normalization', 'Weights', 'fetch', 'known_weights', 'say_once']
+__all__ = ['Normalization', 'Weights', 'fetch', 'hub_client', 'place_in_cache', 'say_once']
 
 _SECONDS = 30  # without a byte, after which a transfer counts as broken
 _ATTEMPTS = 5  # of a transfer that breaks
 _PIECE = 1 << 20
 _CACHE_HINT = 'set TORCH_HOME (or HF_HOME, for the hub) to a folder with space that you may write to'
-# OpenMMLab's server is gone; the maintained line's has its files under the same paths
-_MOVED = {'https://download.openmmlab.com/': 'https://mmassets.onedl.ai/'}
 _FULL_OR_FORBIDDEN = (errno.EACCES, errno.EDQUOT, errno.ENOSPC, errno.ENOTDIR, errno.EPERM, errno.EROFS)
 
 
@@ -56,16 +56,6 @@ class _FetchError(CheckpointError):
 
 class _BrokenTransferError(Exception):
     """A transfer stopped before its end."""
-
-
-@functools.cache
-def known_weights() -> dict[str, dict[str, Any]]:
-    """Return the table of weights that exist: name -> what, licence, sources, and mean and std where no file has them.
-
-    >>> known_weights()['ese_vovnet39b.ra_in1k']['licence']
-    'Apache-2.0'
-    """
-    return json.loads(Path(__file__).with_name('weights.json').read_text(encoding='utf-8'))
 
 
 @functools.cache
@@ -93,52 +83,26 @@ def fetch(name: str) -> Weights:
     >>> fetch('timm://ese_vovnet39b.ra_in1k').normalization.mean  # doctest: +SKIP
     (0.485, 0.456, 0.406)
     """
-    scheme, separator, rest = name.partition('://')
+    scheme, separator, _ = name.partition('://')
     if not separator:
         return _with_normalization(Path(os.path.expanduser(name)), {})
-    table = known_weights()
-    if scheme == 'mmcentermask' and rest not in table:
-        raise InputError(f'there are no weights {name}{_nearest(rest, scheme)}: see `convert_checkpoint.py --list`.')
-    row = rest if scheme in ('mmcentermask', 'timm') and rest in table else _row_of(name)
-    entry = table.get(row, {})
-    sources = entry.get('sources', [f'hf://timm/{rest}/model.safetensors'] if scheme == 'timm' else [])
-    if scheme not in ('mmcentermask', 'timm'):
-        # the given one first, with the table's checksum if it brings none
-        given = [s for s in sources if _address(s) == name] or [name]
-        sources = given + [s for s in sources if _address(s) != _address(name)]
-        # `open-mmlab://NAME` ends here too, and so does what configs of mmdet inherit
-        sources = [s.replace(old, new) for s in given for old, new in _MOVED.items() if s.startswith(old)] + sources
+    entry = find_row(name)
     failures = []
-    for source in sources:
+    for source in entry['sources']:
         try:
             path = (_from_hub if source.startswith('hf://') else _from_web)(source)
             break
         except _FetchError as error:
-            failures.append(f'{source}: {error}' if len(sources) > 1 or source != name else str(error))
+            failures.append(str(error) if entry['sources'] == [name] else f'{source}: {error}')
     else:
-        near = _nearest(rest, scheme) if scheme == 'timm' and not entry else ''
+        near = nearest_row(name) if scheme == 'timm' and 'licence' not in entry else ''
         raise CheckpointError(
             f'the checkpoint {name} cannot be fetched ({"; ".join(failures)}){near}: look at the network, or give '
             'another address or a local file, or train from scratch as configs/centermask/*_scratch_coco.py do.'
         )
     if 'NC' in entry.get('licence', ''):
-        say_once(f'The weights {row} are under {entry["licence"]}: not for commercial use.')
+        say_once(f'The weights {entry["name"]} are under {entry["licence"]}: not for commercial use.')
     return _with_normalization(path, entry)
-
-
-def _address(source: str) -> str:
-    return source.partition('#')[0]
-
-
-def _row_of(source: str) -> str | None:
-    rows = known_weights().items()
-    return next((row for row, entry in rows if _address(source) in map(_address, entry['sources'])), None)
-
-
-def _nearest(name: str, scheme: str) -> str:
-    known = [row for row, entry in known_weights().items() if scheme != 'timm' or 'hf://timm/' in entry['sources'][0]]
-    hint = did_you_mean(name, known, cutoff=0.5, prefix=f'{scheme}://')
-    return f', {hint}' if hint else ''
 
 
 def _with_normalization(path: Path, entry: dict[str, Any]) -> Weights:
@@ -155,24 +119,30 @@ def _with_normalization(path: Path, entry: dict[str, Any]) -> Weights:
     return Weights(path, Normalization(mean, std) if usable else None)
 
 
-def _from_hub(source: str) -> Path:
-    """Fetch ``hf://OWNER/REPO/FILE[@REVISION]`` by the hub's own client, which downloads, resumes, locks and caches."""
-    match = re.fullmatch(r'hf://([\w.-]+/[\w.-]+)/([^@]+)(?:@(.+))?', source)
-    if not match:
-        raise InputError(f'{source} names no file: write hf://OWNER/REPO/FILE or hf://OWNER/REPO/FILE@REVISION.')
-    repository, file, revision = match.groups()
+def hub_client() -> ModuleType:
+    """Import the client of the Hugging Face hub.
+
+    Raises:
+        CheckpointError: If it is not installed.
+    """
     try:
-        from huggingface_hub import hf_hub_download
-        from huggingface_hub.errors import EntryNotFoundError
+        import huggingface_hub.errors
     except ImportError as error:
         raise _FetchError(
             "it needs the package huggingface_hub: pip install 'mmcentermask[hub]', or huggingface_hub safetensors"
         ) from error
+    return huggingface_hub
+
+
+def _from_hub(source: str) -> Path:
+    """Fetch ``hf://OWNER/REPO/FILE[@REVISION]`` by the hub's own client, which downloads, resumes, locks and caches."""
+    repository, file, revision = split_hub_source(source)
+    hub = hub_client()
     try:
-        path = Path(hf_hub_download(repository, file, revision=revision))
+        path = Path(hub.hf_hub_download(repository, file, revision=revision))
         if PurePosixPath(file).name in ('model.safetensors', 'pytorch_model.bin'):
-            with contextlib.suppress(EntryNotFoundError):
-                hf_hub_download(repository, str(PurePosixPath(file).with_name('config.json')), revision=revision)
+            with contextlib.suppress(hub.errors.EntryNotFoundError):
+                hub.hf_hub_download(repository, str(PurePosixPath(file).with_name('config.json')), revision=revision)
     except Exception as error:  # its classes, and those of the client below it, change between versions
         if isinstance(error, OSError) and error.errno in _FULL_OR_FORBIDDEN:
             raise OutputError(f'{source} cannot be kept ({error.strerror}): {_CACHE_HINT}.') from error
@@ -192,7 +162,7 @@ def _from_web(source: str) -> Path:
     digest = fragment.removeprefix('sha256=').lower()
     if fragment and not (fragment.startswith('sha256=') and re.fullmatch(r'[0-9a-f]{8,64}', digest)):
         raise InputError(f'{source} does not end with a checksum: write #sha256= and 8 to 64 hexadecimal digits.')
-    path = _place(address)
+    path = place_in_cache(address)
     if _is_right(path, digest):
         return path
     try:
@@ -213,7 +183,7 @@ def _from_web(source: str) -> Path:
     return path
 
 
-def _place(address: str) -> Path:
+def place_in_cache(address: str) -> Path:
     """Return the place in torch's cache: torch's own where a hash makes the name unique, else a folder an address."""
     name = PurePosixPath(unquote(urlparse(address).path)).name
     if not name or '\0' in name or '\\' in name or len(name) > 200:

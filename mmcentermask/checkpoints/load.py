@@ -27,7 +27,8 @@ _WANTS_CODE = re.compile(r"(?:GLOBAL |may not look up |but got <class ')([A-Za-z
 # how messages about a device begin; elsewhere in a message "cuda" may be a word of the file
 _OF_THE_DEVICE = re.compile(r'Attempting to deserialize object on|CUDA |No CUDA|Found no NVIDIA')
 _PICKLE = re.compile(rb'\x80[\x02-\x05](?!\x8a)')  # after PROTO, torch's older format goes on with a long integer
-_KEYS = ('model', 'state_dict', 'model_state_dict', 'model_state', 'params')  # where code bases keep the parameters
+# where code bases keep the parameters
+_KEYS = ('model', 'state_dict', 'model_state_dict', 'model_state', 'params', 'blobs')
 _LONGEST = 200  # characters of a name
 
 

@@ -7,7 +7,19 @@ the pattern, and ``{1-3}`` that group as a number, less 3.
 import re
 from collections.abc import Iterable
 
-__all__ = ['CENTERMASK2', 'CENTERMASK_V1', 'TIMM', 'TIMM_DEPTHWISE', 'TO_AUTHORS', 'VOVNET', 'Table', 'rename']
+__all__ = [
+    'CAFFE2',
+    'CENTERMASK2',
+    'CENTERMASK_V1',
+    'PANOPTIC_CENTERMASK2',
+    'TIMM',
+    'TIMM_DEPTHWISE',
+    'TORCHVISION_MOBILENET_V2',
+    'TO_AUTHORS',
+    'VOVNET',
+    'Table',
+    'rename',
+]
 
 Table = tuple[tuple[str, str], ...]
 
@@ -69,6 +81,34 @@ _MOBILENET_V2: Table = (
     ),
 )
 
+# torchvision's names of today put a convolution and its norm into a module, but for the last ones of a block
+TORCHVISION_MOBILENET_V2: Table = (
+    (r'^features\.0\.0\.', 'conv1.conv.'),
+    (r'^features\.0\.1\.', 'conv1.bn.'),
+    *(
+        (rf'^features\.{i}\.conv\.{place}\.', f'layer{layer}.{block}.{conv}_conv.{part}.')
+        for i, (layer, block) in enumerate(_BLOCKS, 1)
+        for j, conv in enumerate(('expand', 'depthwise', 'linear')[i == 1 :])
+        for k, part in enumerate(('conv', 'bn'))
+        for place in [j + k if conv == 'linear' else rf'{j}\.{k}']
+    ),
+)
+
+# ResNet and ResNeXt trained on ImageNet, as Detectron and detectron2 keep them
+CAFFE2: Table = (
+    (r'^conv1_', 'conv1.'),
+    (r'^res_conv1_bn_', 'bn1.'),
+    (r'_branch1_bn_', '.downsample.1.'),
+    (r'_branch1_', '.downsample.0.'),
+    *((f'_branch2{letter}_bn_', f'.bn{i}.') for i, letter in enumerate('abc', 1)),
+    *((f'_branch2{letter}_', f'.conv{i}.') for i, letter in enumerate('abc', 1)),
+    (r'^res(\d)_(\d+)\.', 'layer{1-1}.{2}.'),
+    (r'\.(?:w|s|gamma)$', '.weight'),
+    (r'\.(?:b|beta)$', '.bias'),
+    (r'\.rm$', '.running_mean'),
+    (r'\.riv$', '.running_var'),
+)
+
 # FCOS's towers, where convolution, GroupNorm and ReLU alternate, and what both code bases name alike in the heads
 _HEADS: Table = (
     *(
@@ -106,6 +146,19 @@ CENTERMASK2: Table = (
     *VOVNET,
     *_MOBILENET_V2,
     *_HEADS,
+)
+
+# a semantic branch, and an FPN that begins with P2; of a level of the branch, convolutions and upsamplings alternate
+PANOPTIC_CENTERMASK2: Table = (
+    (r'^backbone\.fpn_lateral(\d)\.', 'neck.lateral_convs.{1-2}.conv.'),
+    (r'^backbone\.(?:fpn_output|top_block\.p)(\d)\.', 'neck.fpn_convs.{1-2}.conv.'),
+    (r'^sem_seg_head\.predictor\.', 'semantic_head.conv_logits.'),
+    *(
+        (rf'^sem_seg_head\.p(\d)\.{2 * i}\.{theirs}', f'semantic_head.conv_upsample_layers.{{1-2}}.conv.{i}.{ours}.')
+        for i in range(3)
+        for theirs, ours in ((r'norm\.', 'gn'), ('(?=weight|bias)', 'conv'))
+    ),
+    *CENTERMASK2,
 )
 
 # maskrcnn-benchmark; its ResNets and ResNeXts too

@@ -12,8 +12,10 @@ import os
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
+import mmengine
 import torch
 from mmengine.runner import checkpoint as mmengine_checkpoint
 from mmengine.runner.checkpoint import CheckpointLoader
@@ -23,6 +25,7 @@ from .allow_list import ALLOWED
 from .convert import OTHER_PART, convert_state_dict, describe
 from .detect import find_kind
 from .fetch import Normalization, fetch, say_once
+from .imagenet import of_caffe2, of_torchvision_mobilenet
 from .load import load_safely, refusing_code, unwrap
 
 __all__ = ['register_schemes']
@@ -70,6 +73,21 @@ def load_from_name(filename: str, map_location: Any = None) -> Any:
     return _converted(load_safely(weights.path, map_location), filename, weights.normalization)
 
 
+def _load_from_torchvision(filename: str, map_location: Any = None) -> Any:
+    """Load as mmengine does, which needs torchvision itself only for the names that came with its version 0.13."""
+    name = filename.partition('://')[2]
+    addresses = mmengine.load(Path(mmengine.__path__[0], 'hub', 'torchvision_0.12.json'))
+    if name not in addresses:
+        try:
+            addresses = mmengine_checkpoint.get_torchvision_models()
+        except ImportError as error:
+            raise CheckpointError(
+                f'{filename} needs the package torchvision: pip install torchvision, or give one of '
+                f'{", ".join(addresses)} in the place of {name}, or a file.'
+            ) from error
+    return load_from_name(addresses[name], map_location)
+
+
 def register_schemes() -> None:
     """Add ``timm://``, ``hf://`` and ``mmcentermask://`` to mmengine's CheckpointLoader, and make all schemes safe.
 
@@ -85,6 +103,7 @@ def register_schemes() -> None:
         CheckpointLoader.register_scheme(prefix, _guarded(loader), force=True)
     names = ('', 'http://', 'https://', 'timm://', 'hf://', 'mmcentermask://')
     CheckpointLoader.register_scheme(names, load_from_name, force=True)
+    CheckpointLoader.register_scheme(('torchvision://', 'modelzoo://'), _load_from_torchvision, force=True)
 
 
 def _converted(checkpoint: Any, name: str, normalization: Normalization | None = None) -> Any:
@@ -94,13 +113,17 @@ def _converted(checkpoint: Any, name: str, normalization: Normalization | None =
         tensors = unwrap(checkpoint, name).tensors
         kind, prefix = find_kind(tensors) or (None, '')
     except CheckpointError:
-        kind = None  # no checkpoint of a model, or more than one VoVNet: of something else
+        tensors, kind = {}, None  # no checkpoint of a model, or more than one VoVNet: of something else
     if name.startswith('timm://') and (kind is None or not kind.of_timm):
         raise CheckpointError(
             f'{name} is of another architecture, and timm:// takes its ese_vovnet* only: use '
             f'hf://timm/{name.removeprefix("timm://")}/model.safetensors for the file as it is.'
         )
-    if kind is None or kind.refusal:
+    if 'res2_0_branch2a_w' in tensors:
+        return dict(state_dict=of_caffe2(tensors))
+    if name.startswith('mmcentermask://') and 'features.0.0.weight' in tensors:
+        return dict(state_dict=of_torchvision_mobilenet(tensors, normalization))
+    if kind is None:
         return checkpoint
     if kind.of_timm and normalization is None:
         raise CheckpointError(

@@ -4,12 +4,15 @@ from .coco import CocoInstanceDataset
 from .legacy_transforms import FilterLegacyBoxes, LegacyRandomFlip, LegacyResize
 from .load_annotations import LoadInstanceAnnotations
 from .load_image import LoadTrainingImage
+from .load_panoptic_annotations import LoadPanopticPNGAnnotations
 from .loading_pipeline import show_loaders_to_mmdet
-from .shapes import CLASSES, DEFAULT, HARD, PALETTE, Difficulty, Instance, draw
+from .panoptic import CityscapesPanopticDataset, PanopticDataset
+from .shapes import CLASSES, DEFAULT, HARD, PALETTE, STUFF, Difficulty, Instance, draw
 from .shapes_coco import decode, make_shapes, segmentation
 
 __all__ = [
     'CLASSES',
+    'CityscapesPanopticDataset',
     'CocoInstanceDataset',
     'DEFAULT',
     'FilterLegacyBoxes',
@@ -20,7 +23,10 @@ __all__ = [
     'LegacyRandomFlip',
     'LegacyResize',
     'LoadInstanceAnnotations',
+    'LoadPanopticPNGAnnotations',
     'LoadTrainingImage',
+    'PanopticDataset',
+    'STUFF',
     'decode',
     'draw',
     'make_shapes',

@@ -41,6 +41,8 @@ class CocoSplit:
         color_type: The pipeline's, of ``mmcv.imfrombytes``.
         backend: The pipeline's, of ``mmcv.imfrombytes``.
         tolerant: Whether training goes on without images that cannot be decoded.
+        segments: Of panoptic annotations the folder of the PNGs; '' where they are of instances.
+        things: Names of the classes that are things, of panoptic annotations.
         place: Where it stands in the config.
     """
 
@@ -62,6 +64,8 @@ class CocoSplit:
     color_type: str = 'color'
     backend: str = 'cv2'
     tolerant: bool = False
+    segments: str = ''
+    things: Sequence[str] = ()
     place: str = 'train_dataloader.dataset'
 
     @property

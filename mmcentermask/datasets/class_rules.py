@@ -21,6 +21,12 @@ def _(t):
             f'the class {not_text[0]!r} is a {type(not_text[0]).__name__}, but names of categories are text: write '
             f'metainfo=dict(classes={listed([str(name) for name in classes])}) in the config file'
         )
+    elif absent and t.split.segments:
+        yield Finding(
+            f'{len(absent)} of the {len(classes)} classes are not categories of {path} ({listed(absent)}): set '
+            f'thing_classes and stuff_classes in metainfo to names of its {len(names)} categories, and '
+            'model.num_classes and model.num_stuff_classes to their numbers'
+        )
     elif absent:
         yield Finding(
             f'{len(absent)} of the {len(classes)} classes are not categories of {path} ({listed(absent)}), which has '

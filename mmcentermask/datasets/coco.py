@@ -55,20 +55,22 @@ def read_json(path: str | Path) -> Any:
         ) from error
 
 
-def read_coco(path: str, annotated: bool = True, utf8_only: bool = False) -> dict[str, Any]:
+def read_coco(path: str, annotated: bool = True, utf8_only: bool = False, panoptic: bool = False) -> dict[str, Any]:
     """Read a COCO annotation file, as ``read_json``, and check that its lists are there, whatever they hold.
 
     Args:
         path (str): A JSON file.
         annotated (bool): Whether ``annotations`` must be there. Defaults to True.
         utf8_only (bool): Refuse what ``pycocotools.coco.COCO`` itself cannot read. Defaults to False.
+        panoptic (bool): Whether it is one of segments, and not of instances. Defaults to False.
 
     Returns:
         dict: Its contents.
 
     Raises:
         MissingFileError: If there is no such file.
-        AnnotationError: If it cannot be read, is not JSON or lacks a list.
+        AnnotationError: If it cannot be read, is not JSON, lacks a list, or is of instances and not of segments or the
+            other way round.
 
     >>> content = read_coco('data/coco/annotations/instances_val2017.json')  # doctest: +SKIP
     >>> len(content['images'])  # doctest: +SKIP
@@ -90,6 +92,15 @@ def read_coco(path: str, annotated: bool = True, utf8_only: bool = False) -> dic
             raise AnnotationError(
                 f'the annotation file {path} has no list {name!r}: give a COCO annotation file, '
                 'which has the lists images, annotations, categories.'
+            )
+    for entry in content.get('annotations', []):
+        if isinstance(entry, dict) and isinstance(entry.get('segments_info'), list) != panoptic:
+            raise AnnotationError(
+                f'the annotation file {path} has annotations without segments_info, but the config is of panoptic '
+                'segmentation: give a panoptic file (panoptic_*.json), or take a config of CenterMask.'
+                if panoptic
+                else f'the annotation file {path} is of panoptic segmentation: give one of instances '
+                '(instances_*.json), or take a config of PanopticCenterMask.'
             )
     return content
 
@@ -136,10 +147,12 @@ class CocoReader(COCO):
         InputError: As :func:`read_coco`.
     """
 
+    panoptic = False
+
     def __init__(self, annotation_file: str | None = None) -> None:
         super().__init__()
         if annotation_file is not None:
-            self.dataset = read_coco(annotation_file, annotated=False)
+            self.dataset = read_coco(annotation_file, annotated=False, panoptic=self.panoptic)
             for image in self.dataset['images']:  # pycocotools decodes no mask at a size of 40.0
                 image.update({key: int(image[key]) for key in ('height', 'width') if is_side(image.get(key))})
             numbers_of_text(self.dataset.get('annotations', []))

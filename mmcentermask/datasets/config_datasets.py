@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from mmcv.transforms import LoadImageFromFile
-from mmdet.datasets import CocoDataset
+from mmdet.datasets import CocoDataset, CocoPanopticDataset
 from mmdet.evaluation import CocoMetric
 from mmdet.registry import DATASETS, METRICS
 from mmengine.config import Config
@@ -24,12 +24,18 @@ from .annotation_tables import CocoSplit
 from .coco import CocoReader, read_coco
 from .load_annotations import LoadInstanceAnnotations
 from .load_image import LoadTrainingImage
+from .panoptic import CityscapesPanopticDataset, PanopticDataset
 from .rules import check_num_classes
+from .values import listed
 
 __all__ = ['coco_splits', 'is_scored', 'leaves', 'num_classes_of']
 
 # Pattern of the types' names -> package that they import late, and its name for pip
-_PACKAGES = {'LVIS': ('lvis', 'lvis'), 'City[Ss]capes.*Metric': ('cityscapesscripts', 'cityscapesScripts')}
+_PACKAGES = {
+    'LVIS': ('lvis', 'lvis'),
+    'City[Ss]capes.*Metric': ('cityscapesscripts', 'cityscapesScripts'),
+    'PanopticQualityMetric': ('hotcoco', 'hotcoco'),
+}
 
 
 def leaves(dataset_cfg: dict[str, Any]) -> Iterator[dict[str, Any]]:
@@ -171,9 +177,11 @@ def _split_of(dataset: CocoDataset, split: str, place: str) -> CocoSplit:
         _folder(dataset),
         dataset.metainfo.get('classes'),
         trained=split == 'train',
-        masks=bool(masks),
+        masks=bool(masks) and not isinstance(dataset, PanopticDataset),
         masks_present=any(not isinstance(t, LoadInstanceAnnotations) for t in masks),
         file_order=not issubclass(dataset.COCOAPI, CocoReader),
+        segments=str(dataset.data_prefix.get('seg') or '') if isinstance(dataset, PanopticDataset) else '',
+        things=dataset.metainfo.get('thing_classes', ()),
         min_size=filters.get('min_size', 0),
         skip_empty=filters.get('filter_empty_gt', False),
         images=dataset._indices is None,
@@ -182,6 +190,23 @@ def _split_of(dataset: CocoDataset, split: str, place: str) -> CocoSplit:
         tolerant=isinstance(image, LoadTrainingImage) and not dataset.test_mode,
         place=place,
     )
+
+
+def _check_things_and_stuff(model: dict[str, Any], dataset: BaseDataset, place: str) -> None:
+    """Check that a dataset is panoptic, as the model is, and has its numbers of classes."""
+    things, stuff = (dataset.metainfo.get(f'{kind}_classes', ()) for kind in ('thing', 'stuff'))
+    if not isinstance(dataset, CocoPanopticDataset):
+        raise AnnotationError(
+            f'{place} is a {type(dataset).__name__}, whose annotations are of instances, but the model is a '
+            "PanopticCenterMask: take type='PanopticDataset' with a panoptic annotation file, or a CenterMask."
+        )
+    if (model['num_classes'], model['num_stuff_classes']) != (len(things), len(stuff)):
+        raise AnnotationError(
+            f'the model has {model["num_classes"]} thing and {model["num_stuff_classes"]} stuff classes, but {place} '
+            f'has the things {listed(things)} and the stuff {listed(stuff)}: set '
+            f'model.num_classes={len(things)} and model.num_stuff_classes={len(stuff)}, or thing_classes and '
+            'stuff_classes in metainfo.'
+        )
 
 
 def coco_splits(cfg: Config, names: Iterable[str]) -> list[CocoSplit]:
@@ -219,13 +244,18 @@ def coco_splits(cfg: Config, names: Iterable[str]) -> list[CocoSplit]:
             ann_file, classes = str(dataset.ann_file or ''), dataset.metainfo.get('classes')
             if ann_file and not os.path.isfile(ann_file):
                 read_coco(ann_file)  # says what is missing
-            if not ann_file or type(dataset).load_data_list is not CocoDataset.load_data_list:
+            if 'num_stuff_classes' in cfg.model:
+                _check_things_and_stuff(cfg.model, dataset, place)
+            if isinstance(dataset, CityscapesPanopticDataset):
+                continue
+            known = (CocoDataset.load_data_list, PanopticDataset.load_data_list)
+            if not ann_file or type(dataset).load_data_list not in known:
                 sentence = classes is not None and check_num_classes(num_classes, classes, ann_file or place)
                 if sentence:
                     raise AnnotationError(f'{sentence}.')
                 continue
             split = _split_of(dataset, name, place)
-            split.num_classes = num_classes
+            split.num_classes = None if split.segments else num_classes
             if name != 'train':
                 split.scored = is_scored(cfg, name)
                 for metric in (*unnamed, metrics.pop(_same(ann_file), None)):

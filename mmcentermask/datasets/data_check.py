@@ -7,7 +7,7 @@ from contextlib import contextmanager
 
 from mmengine.config import Config
 
-from ..errors import AnnotationError, ImageError, MissingFileError
+from ..errors import AnnotationError, ImageError, InputError, MissingFileError
 from .config_datasets import coco_splits
 from .inspection import Inspection, inspect_dataset
 from .report import sentence
@@ -15,7 +15,12 @@ from .values import is_id, is_name, printable
 
 __all__ = ['check_data_for_testing', 'check_data_for_training', 'compare_splits', 'named_image_errors']
 
-_KINDS = {'image-missing': MissingFileError, 'image-damaged': ImageError, 'image-depth': ImageError}
+_KINDS = {
+    'image-missing': MissingFileError,
+    'image-damaged': ImageError,
+    'image-depth': ImageError,
+    'png-missing': MissingFileError,
+}
 
 
 def check_data_for_training(cfg: Config) -> None:
@@ -71,15 +76,16 @@ def named_image_errors(cfg: Config, *names: str) -> Iterator[None]:
         *names (str): The splits of the run: ``'train'``, ``'val'`` or ``'test'``.
 
     Raises:
-        ImageError: If an image cannot be decoded that must be, or training found none that can be read.
+        InputError: If an image cannot be decoded that must be, training found none that can be read, or a panoptic PNG
+            cannot be used.
 
     >>> with named_image_errors(cfg, 'test'):  # doctest: +SKIP
     ...     runner.test()
     """
     try:
         yield
-    except ImageError as error:  # a worker's has its whole traceback for a text
-        raise ImageError(str(error).split(f'{ImageError.__name__}: ')[-1].strip()) from error
+    except InputError as error:  # a worker's has its whole traceback for a text
+        raise type(error)(str(error).split(f'{type(error).__name__}: ')[-1].strip()) from error
     except AssertionError:  # mmcv's loader has no error of its own: look for what it may have met
         for split in coco_splits(cfg, [name for name in names if cfg.get(f'{name}_dataloader')]):
             inspection = inspect_dataset(split, workers=16)

@@ -165,7 +165,7 @@ def _(t):
             continue
         other = first.setdefault(key, row)
         if other != row:
-            one, two = (t.annotations[i].get('segmentation') for i in (other, row))
+            one, two = (t.annotations[i].get('segment_id', t.annotations[i].get('segmentation')) for i in (other, row))
             if type(one) is not type(two) or one == two:
                 classes = '' if t.category[row] == t.category[other] else ', of another category'
                 yield at_object(t, row, f'as object {shown(t.annotations[other].get("id"))}{classes}')

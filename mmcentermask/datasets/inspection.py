@@ -6,6 +6,7 @@ from typing import NamedTuple
 from . import class_rules, entry_rules, geometry_rules  # noqa: F401 - put their rules into the table
 from .annotation_tables import CocoSplit, CocoTables
 from .coco import read_coco
+from .panoptic_rules import segments_as_objects
 from .rules import RULES, Finding
 
 __all__ = ['Inspection', 'inspect_dataset']
@@ -59,7 +60,9 @@ def inspect_dataset(
     >>> inspect_dataset(split).count(errors=True)  # doctest: +SKIP
     0
     """
-    content = read_coco(split.ann_file, split.annotated, utf8_only=split.file_order)
+    content = read_coco(split.ann_file, split.annotated, utf8_only=split.file_order, panoptic=bool(split.segments))
+    if split.segments:
+        content = segments_as_objects(content)
     tables = CocoTables(content, split, dear, decode, workers, progress)
     found = {}
     for name, entry in RULES.items():

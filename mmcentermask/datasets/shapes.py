@@ -11,10 +11,12 @@ from typing import NamedTuple
 import cv2
 import numpy as np
 
-from .textures import TEXTURES, near_colour, random_colour, textured
+from .textures import TEXTURES, draw_ground, near_colour, random_colour, textured
 
 CLASSES = ('ellipse', 'rectangle', 'triangle', 'star')
 PALETTE = ((220, 60, 60), (60, 130, 230), (60, 180, 90), (240, 170, 30))
+# stuff: class, RGB, texture
+STUFF = (('sky', (150, 200, 235), 'gradient'), ('grass', (90, 120, 50), 'noise'), ('sand', (215, 190, 140), 'dots'))
 
 # Width and height as parts of the long side, and how often: photographs are mostly landscape.
 ASPECTS = (((1.0, 1.0), 0.3), ((1.0, 0.75), 0.3), ((0.75, 1.0), 0.2), ((1.0, 2 / 3), 0.1), ((2 / 3, 1.0), 0.1))
@@ -79,7 +81,7 @@ class Instance(NamedTuple):
     """One annotated thing of a drawn image.
 
     Attributes:
-        label: Index into ``CLASSES``.
+        label: Index into ``CLASSES``; of stuff, which follows them, into ``STUFF`` plus the number of ``CLASSES``.
         mask: Visible pixels, bool, shape (H, W) of the image.
         crowd: Whether it is a crowd: many shapes of one class that are not told apart.
     """
@@ -190,13 +192,22 @@ def _visible(items: list[_Item], min_visible: float) -> tuple[list[_Item], list[
     return kept[::-1], masks[::-1]
 
 
-def _paint(rng: np.random.Generator, level: Difficulty, items: list[_Item], height: int, width: int) -> np.ndarray:
-    """The image: background, shapes from back to front, light and noise. uint8, shape (height, width, 3), BGR."""
+def _paint(
+    rng: np.random.Generator, level: Difficulty, items: list[_Item], height: int, width: int, stuff: bool
+) -> tuple[np.ndarray, np.ndarray | None]:
+    """The image: background, shapes from back to front, light and noise. uint8, shape (height, width, 3), BGR.
+
+    With ``stuff`` the background is of it, and its index into ``STUFF``, (height, width), comes with the image.
+    """
     ground = random_colour(rng)
     ground_second = near_colour(rng, ground, *level.texture_contrast)
     ground_kind = TEXTURES[rng.integers(len(TEXTURES))]
-    image = textured(rng, ground_kind, height, width, ground, ground_second)
     background = np.stack([ground, ground_second, (ground + ground_second) / 2])
+    if stuff:
+        background = np.array([colour[::-1] for _, colour, _ in STUFF], np.float32)
+        image, ground_map = draw_ground(rng, height, width, background, [kind for _, _, kind in STUFF])
+    else:
+        image, ground_map = textured(rng, ground_kind, height, width, ground, ground_second), None
     shadow = rng.uniform(0.1, 0.4) if rng.random() < 0.5 else 0.0
     shift = rng.uniform(-0.025, 0.025, 2) * max(height, width)
     for item in items:
@@ -223,16 +234,19 @@ def _paint(rng: np.random.Generator, level: Difficulty, items: list[_Item], heig
     image = image * light + noise
     if rng.random() < 0.2:
         image = cv2.GaussianBlur(image, (3, 3), rng.uniform(0.4, 1.0))
-    return np.clip(image, 0, 255).astype(np.uint8)
+    return np.clip(image, 0, 255).astype(np.uint8), ground_map
 
 
-def draw(rng: np.random.Generator, size: int, level: Difficulty = DEFAULT) -> tuple[np.ndarray, list[Instance]]:
+def draw(
+    rng: np.random.Generator, size: int, level: Difficulty = DEFAULT, stuff: bool = False
+) -> tuple[np.ndarray, list[Instance]]:
     """Draws one image.
 
     Args:
         rng: Source of randomness; the same state gives the same image.
         size: Long side of the image in pixels. A part of the images is square, landscape and portrait.
         level: How hard the image shall be.
+        stuff: Draw a background of stuff, a segment a kind, which stand before the objects in the result.
 
     Returns:
         The image, uint8, shape (H, W, 3), BGR, and its instances from back to front. Their masks do not overlap.
@@ -240,5 +254,10 @@ def draw(rng: np.random.Generator, size: int, level: Difficulty = DEFAULT) -> tu
     parts, weights = zip(*ASPECTS, strict=True)
     width, height = (max(round(size * part), 1) for part in parts[rng.choice(len(parts), p=weights)])
     items, masks = _visible(_plan(rng, level, height, width), level.min_visible)
-    image = _paint(rng, level, items, height, width)
-    return image, [Instance(item.label, mask, item.crowd) for item, mask in zip(items, masks, strict=True)]
+    image, ground_map = _paint(rng, level, items, height, width, stuff)
+    instances = [Instance(item.label, mask, item.crowd) for item, mask in zip(items, masks, strict=True)]
+    if not stuff:
+        return image, instances
+    free = ~np.any([np.zeros((height, width), bool), *masks], axis=0)
+    grounds = [Instance(len(CLASSES) + kind, free & (ground_map == kind)) for kind in np.unique(ground_map).tolist()]
+    return image, [ground for ground in grounds if ground.mask.any()] + instances

@@ -11,7 +11,8 @@ import cv2
 import numpy as np
 from pycocotools import mask as mask_api
 
-from .shapes import CLASSES, DEFAULT, HARD, Instance, draw
+from ..structures import encode_segment_ids
+from .shapes import CLASSES, DEFAULT, HARD, STUFF, Instance, draw
 
 FORMAT = 4  # raise it whenever the same parameters would give other images
 RECORD = 'shapes.json'
@@ -72,15 +73,35 @@ def decode(form: list | dict, shape: tuple[int, int]) -> np.ndarray:
     return mask_api.decode(_to_rle(form, shape))
 
 
+def _segments(image_id: int, instances: list[Instance], name: str) -> tuple[np.ndarray, dict]:
+    """The segments of an image: the ids of its pixels, (H, W), int32, and the entry for COCO's JSON."""
+    ids = np.zeros(instances[0].mask.shape, np.int32)
+    segments = []
+    for number, instance in enumerate(instances, 1):
+        colour = number * 5123457 % 2**24  # colours that the eye tells apart; no two of the numbers have the same
+        ids[instance.mask] = colour
+        box = [*map(int, cv2.boundingRect(instance.mask.astype(np.uint8)))]
+        segments.append(
+            dict(
+                id=colour,
+                category_id=instance.label + 1,
+                iscrowd=int(instance.crowd),
+                bbox=box,
+                area=int(instance.mask.sum()),
+            )
+        )
+    return ids, dict(image_id=image_id, file_name=name, segments_info=segments)
+
+
 def _write_split(folder: Path, split: str, number: int, params: dict, report: Callable[[str], None]) -> dict:
     """Draws one split into ``folder`` and returns what was counted."""
     (folder / split).mkdir()
-    level = HARD if params['hard'] else DEFAULT
-    images, annotations = [], []
+    level, panoptic = HARD if params['hard'] else DEFAULT, params.get('panoptic', False)
+    images, annotations, segmented = [], [], []
     for index in range(number):
         # A stream of its own for each image: image 7 is the same whether 10 or 1000 are asked for.
         rng = np.random.default_rng([params['seed'], SPLITS.index(split), index])
-        image, instances = draw(rng, params['size'], level)
+        image, instances = draw(rng, params['size'], level, panoptic)
         height, width = image.shape[:2]
         name = f'{index + 1:012d}.jpg'
         done, code = cv2.imencode('.jpg', image, [cv2.IMWRITE_JPEG_QUALITY, 95])
@@ -88,7 +109,15 @@ def _write_split(folder: Path, split: str, number: int, params: dict, report: Ca
             raise OSError(f'OpenCV could not encode image {name} as JPEG.')
         (folder / split / name).write_bytes(code.tobytes())
         images.append(dict(id=index + 1, file_name=name, width=width, height=height))
+        if panoptic:
+            ids, entry = _segments(index + 1, instances, name.replace('jpg', 'png'))
+            target = folder / 'annotations' / f'panoptic_{split}' / entry['file_name']
+            target.parent.mkdir(exist_ok=True)
+            target.write_bytes(encode_segment_ids(ids))
+            segmented.append(entry)
         for instance in instances:
+            if instance.label >= len(CLASSES):
+                continue
             form = segmentation(rng, instance)
             rle = _to_rle(form, (height, width))
             annotations.append(
@@ -114,6 +143,13 @@ def _write_split(folder: Path, split: str, number: int, params: dict, report: Ca
     )
     file = folder / 'annotations' / f'instances_{split}.json'
     file.write_text(json.dumps(content, separators=(',', ':')) + '\n')
+    if panoptic:
+        names = [(name, 'shape', 1) for name in CLASSES] + [(name, 'ground', 0) for name, _, _ in STUFF]
+        content['categories'] = [
+            dict(id=i, name=name, supercategory=kind, isthing=thing) for i, (name, kind, thing) in enumerate(names, 1)
+        ]
+        content['annotations'] = segmented
+        file.with_name(f'panoptic_{split}.json').write_text(json.dumps(content, separators=(',', ':')) + '\n')
     return dict(images=number, instances=len(annotations), crowds=sum(a['iscrowd'] for a in annotations))
 
 
@@ -187,6 +223,7 @@ def make_shapes(
     hard: bool = False,
     force: bool = False,
     report: Callable[[str], None] = print,
+    panoptic: bool = False,
 ) -> bool:
     """Writes a COCO folder of drawn shapes; the same arguments give the same bytes.
 
@@ -203,6 +240,7 @@ def make_shapes(
         hard: More, smaller and less visible objects.
         force: Replace a folder of shapes made with other arguments.
         report: Is given a line now and then about what is going on.
+        panoptic: Draw them on stuff, and write ``annotations/panoptic_{train,val}2017.json`` and PNGs, too.
 
     Returns:
         True if the folder was written, False if it was there already, made with the same arguments.
@@ -213,6 +251,8 @@ def make_shapes(
         OSError: If it cannot be written.
     """
     params = dict(format=FORMAT, train=train, val=val, size=size, seed=seed, hard=bool(hard))
+    if panoptic:
+        params['panoptic'] = True
     _check(params)
     out = Path(out).resolve()
     if not _may_write(out, params, force):

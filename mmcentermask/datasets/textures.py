@@ -80,3 +80,29 @@ def textured(
     """A patch of a kind of ``TEXTURES`` between two BGR colours, (3,): float32, shape (height, width, 3), 0..255."""
     mix = _mix(rng, kind, height, width)[..., None]
     return (first + mix * (second - first)).astype(np.float32)
+
+
+def draw_ground(
+    rng: np.random.Generator, height: int, width: int, colours: np.ndarray, kinds: list[str]
+) -> tuple[np.ndarray, np.ndarray]:
+    """A background of two bands of stuff, with a slanting border.
+
+    Args:
+        rng: Source of randomness.
+        height: Of the image, in pixels.
+        width: Of the image, in pixels.
+        colours: About that colour is each stuff, shape (N, 3), BGR in 0..255.
+        kinds: Texture of each, of ``TEXTURES``.
+
+    Returns:
+        The image, float32, shape (height, width, 3), in 0..255, and which stuff each pixel is, 0..N - 1, uint8.
+    """
+    upper, lower = rng.permutation(len(kinds))[:2]
+    x, y = np.linspace(-1, 1, width)[None], np.linspace(-1, 1, height)[:, None]
+    ground_map = np.where(y < rng.uniform(-0.5, 0.5) + rng.uniform(-0.4, 0.4) * x, upper, lower).astype(np.uint8)
+    image = np.empty((height, width, 3), np.float32)
+    for kind in (upper, lower):
+        first = random_colour(rng, about=colours[kind])
+        patch = textured(rng, kinds[kind], height, width, first, near_colour(rng, first, 30, 60))
+        image[ground_map == kind] = patch[ground_map == kind]
+    return image, ground_map

@@ -1,6 +1,13 @@
-"""mmdet's metrics that take masks in either form, and those of LVIS and Cityscapes with any NumPy."""
+"""mmdet's metrics that take masks in either form, those of LVIS and Cityscapes with any NumPy, and panoptic quality."""
 
 from .dump_rle import DumpRLE
 from .instance_metrics import CityscapesInstanceMetric, CocoInstanceMetric, LVISInstanceMetric
+from .panoptic_quality_metric import PanopticQualityMetric
 
-__all__ = ['CityscapesInstanceMetric', 'CocoInstanceMetric', 'DumpRLE', 'LVISInstanceMetric']
+__all__ = [
+    'CityscapesInstanceMetric',
+    'CocoInstanceMetric',
+    'DumpRLE',
+    'LVISInstanceMetric',
+    'PanopticQualityMetric',
+]

@@ -22,8 +22,11 @@ from .htc_sag_mask_head import HTCSAGMaskHead
 from .mask_dice_loss import MaskDiceLoss
 from .mobilenet_v2 import TrimmedMobileNetV2
 from .multi_scale_attention import MultiScaleSpatialAttention
+from .panoptic_centermask import PanopticCenterMask
+from .panoptic_fusion_head import PanopticFusionHead
 from .sag_mask_head import SAGMaskHead, SpatialAttention
 from .smoothed_giou_loss import SmoothedGIoULoss
+from .stuff_head import StuffHead
 from .vfnet_head import CenterMaskVFNetHead
 from .vovnet import VoVNet
 
@@ -49,9 +52,12 @@ __all__ = [
     'LegacyAdaptiveRoIExtractor',
     'MaskDiceLoss',
     'MultiScaleSpatialAttention',
+    'PanopticCenterMask',
+    'PanopticFusionHead',
     'SAGMaskHead',
     'SmoothedGIoULoss',
     'SpatialAttention',
+    'StuffHead',
     'TrimmedMobileNetV2',
     'VoVNet',
 ]

@@ -22,7 +22,7 @@ class CenterMask(SingleStageDetector):
         neck (dict): FPN, or any neck.
         bbox_head (dict): CenterMaskHead, or any dense head whose outputs are the same in training and in
             evaluation. Where the neck has more levels than the head has strides, it reads the coarsest ones,
-            and RoIs may be taken from finer ones, P2..P5 say.
+            and RoIs may be taken from others, P2..P5 say.
         roi_head (dict): CenterMaskRoIHead.
         num_classes (int, optional): One number for every head: written into ``bbox_head``, ``mask_head`` and
             ``mask_iou_head`` before they are built. Defaults to None, which leaves theirs.
@@ -82,7 +82,7 @@ class CenterMask(SingleStageDetector):
             )
         finest = strides[0] // 2 ** (levels - len(strides))
         roi_strides = list(self.roi_head.mask_roi_extractor.featmap_strides)
-        if roi_strides[0] != finest:
+        if roi_strides[0] not in (finest * 2**level for level in range(levels)):
             raise ConfigError(
                 f"CenterMask: the neck's {levels} levels begin at stride {finest}, if the bbox_head's strides "
                 f'{strides} are right, but the mask_roi_extractor has featmap_strides={roi_strides}: make them fit.'
@@ -98,6 +98,14 @@ class CenterMask(SingleStageDetector):
         strides = self._box_strides()
         return x if strides is None else x[-len(strides) :]
 
+    def roi_feats(self, x: tuple[Tensor, ...]) -> tuple[Tensor, ...]:
+        """Of the neck's levels, take those from the finest of the mask branch on."""
+        strides = self._box_strides()
+        if strides is None:
+            return x
+        finest = strides[0] // 2 ** (len(x) - len(strides))
+        return x[(self.roi_head.mask_roi_extractor.featmap_strides[0] // finest).bit_length() - 1 :]
+
     def loss(self, batch_inputs: Tensor, batch_data_samples: SampleList) -> dict:
         """Compute all losses.
 
@@ -109,11 +117,14 @@ class CenterMask(SingleStageDetector):
             dict[str, Tensor]: ``loss_cls``, ``loss_bbox``, ``loss_centerness``, ``loss_mask`` and
             ``loss_mask_iou``, as far as the heads have them.
         """
-        x = self.extract_feat(batch_inputs)
+        return self.loss_by_feat(self.extract_feat(batch_inputs), batch_data_samples)
+
+    def loss_by_feat(self, x: tuple[Tensor, ...], batch_data_samples: SampleList) -> dict:
+        """Compute all losses from features of the neck, as ``loss``."""
         losses, proposals = self.bbox_head.loss_and_predict(
             self.box_feats(x), batch_data_samples, proposal_cfg=self.train_cfg['proposal']
         )
-        losses.update(self.roi_head.loss(x, proposals, batch_data_samples))
+        losses.update(self.roi_head.loss(self.roi_feats(x), proposals, batch_data_samples))
         return losses
 
     def predict(self, batch_inputs: Tensor, batch_data_samples: SampleList, rescale: bool = True) -> SampleList:
@@ -128,10 +139,15 @@ class CenterMask(SingleStageDetector):
             list[DetDataSample]: With ``pred_instances``: ``bboxes`` (n, 4), ``scores`` (n,), ``labels`` (n,),
             ``masks`` (n, H, W) and, with a mask-IoU head, ``mask_scores`` (n,).
         """
-        x = self.extract_feat(batch_inputs)
+        return self.predict_by_feat(self.extract_feat(batch_inputs), batch_data_samples, rescale)
+
+    def predict_by_feat(
+        self, x: tuple[Tensor, ...], batch_data_samples: SampleList, rescale: bool = True
+    ) -> SampleList:
+        """Detect and segment from features of the neck, as ``predict``."""
         # boxes stay in the network's pixels until the mask branch has looked at them
         results_list = self.bbox_head.predict(self.box_feats(x), batch_data_samples, rescale=False)
-        results_list = self.roi_head.predict(x, results_list, batch_data_samples, rescale=rescale)
+        results_list = self.roi_head.predict(self.roi_feats(x), results_list, batch_data_samples, rescale=rescale)
         return self.add_pred_to_datasample(batch_data_samples, results_list)
 
     def _forward(self, batch_inputs: Tensor, batch_data_samples: OptSampleList = None) -> tuple:
@@ -140,4 +156,4 @@ class CenterMask(SingleStageDetector):
         if batch_data_samples is None:
             return results
         proposals = self.bbox_head.predict(self.box_feats(x), batch_data_samples, rescale=False)
-        return results + self.roi_head.forward(x, proposals, batch_data_samples)
+        return results + self.roi_head.forward(self.roi_feats(x), proposals, batch_data_samples)

@@ -14,6 +14,7 @@ from torch import Tensor, nn
 from ..errors import ConfigError
 from .centermask import CenterMask
 from .centermask_head import shift_for_nms
+from .panoptic_centermask import PanopticCenterMask
 
 _FLIPPED_AXES = dict(horizontal=(-1,), vertical=(-2,), diagonal=(-2, -1))
 
@@ -37,7 +38,7 @@ class CenterMaskTTA(BaseTTAModel):
         data_preprocessor (dict, optional): In the place of the model's. Defaults to None.
 
     Raises:
-        ConfigError: If the model is no CenterMask, or ``tta_cfg`` lacks something.
+        ConfigError: If the model is no CenterMask, or a PanopticCenterMask, or ``tta_cfg`` lacks something.
     """
 
     def __init__(
@@ -48,6 +49,10 @@ class CenterMaskTTA(BaseTTAModel):
             raise ConfigError(
                 f'CenterMaskTTA: the model is a {type(self.module).__name__}, but only a CenterMask has the parts it '
                 "needs: use tta_model=dict(type='DetTTAModel', ...) for detectors without masks."
+            )
+        if isinstance(self.module, PanopticCenterMask):
+            raise ConfigError(
+                'CenterMaskTTA merges objects and no stuff, so it takes no PanopticCenterMask: test without --tta.'
             )
         missing = [name for name in ('nms', 'max_per_img') if name not in (tta_cfg or {})]
         if missing:
@@ -129,7 +134,7 @@ class CenterMaskTTA(BaseTTAModel):
         for x, samples in zip(feats, views):
             metas = [sample.metainfo for sample in samples]
             in_view = [self._in_view(results, _view_of(meta)) for results, meta in zip(merged, metas)]
-            logits, ious = roi_head.predict_maps(x, in_view, samples)
+            logits, ious = roi_head.predict_maps(self.module.roi_feats(x), in_view, samples)
             for i, meta in enumerate(metas):
                 _, _, flip, direction = _view_of(meta)
                 probabilities = logits[i].sigmoid()

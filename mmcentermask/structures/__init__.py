@@ -10,6 +10,10 @@ from .rle import MASK_FORMATS, check_mask_format, decode_crop, encode_boundaries
 # imported when they are asked for: they need torch and mmdet, which an exported model runs without
 _WITH_TORCH = {
     'crop_masks': 'mask_targets',
+    'decode_segment_ids': 'segment_ids',
+    'encode_segment_ids': 'segment_ids',
+    'ids_to_rgb': 'segment_ids',
+    'list_segments': 'segment_ids',
     'paste_dense': 'mask_pasting',
     'paste_legacy': 'mask_pasting',
     'paste_masks': 'mask_pasting',

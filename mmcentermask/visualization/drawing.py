@@ -12,7 +12,7 @@ from mmcentermask.structures import decode_crop
 
 from .style import class_colors, class_label, font, font_size, line_width, text_color
 
-__all__ = ['draw_instances']
+__all__ = ['draw_instances', 'draw_panoptic']
 
 _ALIKE = 60  # of 255, the difference of colors that are hard to tell apart
 
@@ -69,6 +69,43 @@ def draw_instances(
         contours, color = outlines.get(i, ([], colors[labels[i]]))
         cv2.polylines(canvas, contours, True, color, thickness, cv2.LINE_AA)
     texts = [_text(instances, i, label, classes) for i, label in enumerate(labels)]
+    return _write(canvas, texts, boxes, [colors[label] for label in labels])
+
+
+def draw_panoptic(
+    image: np.ndarray, segments: np.ndarray, classes: Sequence[str], palette: Any = None, alpha: float = 0.45
+) -> np.ndarray:
+    """Draw a panoptic map: each segment in the color of its class, with its outline and a label.
+
+    Args:
+        image (np.ndarray): uint8 (H, W, 3), RGB; not changed.
+        segments (np.ndarray): (H, W), see PanopticCenterMask; void is not drawn.
+        classes (Sequence[str]): Names of the classes, of things and of stuff.
+        palette (optional): See ``class_colors``.
+        alpha (float): Opacity, 0..1. Defaults to 0.45.
+
+    Returns:
+        np.ndarray: uint8 (H, W, 3), RGB.
+    """
+    from mmdet.structures import INSTANCE_OFFSET  # which drawings of an exported model do without
+
+    canvas = _scaled(image, 1.0)
+    colors = class_colors(len(classes), palette)
+    numbers = [number for number in np.unique(segments).tolist() if number % INSTANCE_OFFSET < len(classes)]
+    boxes, outlines = [], []
+    for number in numbers:
+        mask = segments == number
+        outlines.append(_fill(canvas, mask, image.shape, colors[number % INSTANCE_OFFSET], alpha))
+        crop, x, y = _crop(np.pad(mask, 1))
+        # its label stands where it is widest
+        depth = cv2.distanceTransform(np.pad(crop, 1).astype(np.uint8), cv2.DIST_L2, 3)
+        row, column = np.unravel_index(depth.argmax(), depth.shape)
+        boxes.append([x + column - 2, y + row - 2] * 2)
+    thickness = line_width(*canvas.shape[:2])
+    for contours, color in outlines:
+        cv2.polylines(canvas, contours, True, color, thickness, cv2.LINE_AA)
+    labels = [number % INSTANCE_OFFSET for number in numbers]
+    texts, boxes = [class_label(label, classes) for label in labels], np.array(boxes, np.float64).reshape(-1, 4)
     return _write(canvas, texts, boxes, [colors[label] for label in labels])
 
 

@@ -2,15 +2,18 @@
 
 import numpy as np
 from mmdet.registry import VISUALIZERS
+from mmdet.structures import DetDataSample
 from mmdet.visualization import DetLocalVisualizer
-from mmengine.structures import InstanceData
+from mmengine.structures import InstanceData, PixelData
 
-from .drawing import draw_instances
+from .drawing import draw_instances, draw_panoptic
 
 
 @VISUALIZERS.register_module()
 class CenterMaskVisualizer(DetLocalVisualizer):
     """DetLocalVisualizer that draws a class in one color wherever it occurs, and masks as RLEs, too.
+
+    Of a panoptic prediction the fused map is drawn alone, without the objects that it was made of.
 
     Lines and labels follow the size of the image, see ``draw_instances``; ``line_width`` and ``text_color`` are for
     segmentation maps only.
@@ -29,6 +32,21 @@ class CenterMaskVisualizer(DetLocalVisualizer):
 
     def __init__(self, name: str = 'visualizer', *args, alpha: float = 0.45, **kwargs) -> None:
         super().__init__(name, *args, alpha=alpha, **kwargs)
+
+    def add_datasample(
+        self, name: str, image: np.ndarray, data_sample: DetDataSample | None = None, *args, **kwargs
+    ) -> None:
+        """Draw an image; see DetLocalVisualizer."""
+        if data_sample is not None and 'pred_panoptic_seg' in data_sample and 'pred_instances' in data_sample:
+            data_sample = data_sample.clone()
+            del data_sample.pred_instances
+        super().add_datasample(name, image, data_sample, *args, **kwargs)
+
+    def _draw_panoptic_seg(
+        self, image: np.ndarray, panoptic_seg: PixelData, classes: list[str], palette: list[tuple] | None
+    ) -> np.ndarray:
+        chosen = palette if self.mask_color is None else self.mask_color
+        return draw_panoptic(image, np.asarray(panoptic_seg.sem_seg)[0], classes, chosen, alpha=self.alpha)
 
     def _draw_instances(
         self,

@@ -2,6 +2,9 @@
 #   _base_ = ['../centermask/centermask_v39-ese_fpn_1x_coco.py', '../_base_/models/ablations.py']
 #   model = _base_.pop('ablations')['no-sam']
 # Channels are those of the COCO baseline.
+# Other VoVNets have no public ImageNet weights: they start from those of VoVNetV2, whose statistics are not theirs.
+__other_weights = dict(norm_cfg=dict(requires_grad=True), norm_eval=False)
+
 ablations = {
     # attention of the mask head: none, another kernel, over channels (eSE), both, three dilations (not in the paper)
     'no-sam': dict(roi_head=dict(mask_head=dict(attention=None))),
@@ -23,11 +26,10 @@ ablations = {
     'eq2-p3-p7': dict(roi_head=dict(mask_roi_extractor=dict(k_max=7, featmap_strides=[8, 16, 32, 64, 128]))),
     # masks ranked by the box score
     'no-mask-scoring': dict(roi_head=dict(mask_iou_head=None)),
-    # VoVNet V1; residual connections without channel attention; SE (two layers, reduction 16); each needs ImageNet
-    # weights of its own, which are not public
-    'vovnet-v1': dict(backbone=dict(attention=None, residual=False, init_cfg=None)),
-    'vovnet-residual': dict(backbone=dict(attention=None, init_cfg=None)),
-    'vovnet-se': dict(backbone=dict(attention='SE', init_cfg=None)),
+    # VoVNet V1; residual connections without channel attention; SE (two layers, reduction 16)
+    'vovnet-v1': dict(backbone=dict(__other_weights, attention=None, residual=False)),
+    'vovnet-residual': dict(backbone=dict(__other_weights, attention=None)),
+    'vovnet-se': dict(backbone=dict(__other_weights, attention='SE')),
     # classification
     'bce': dict(bbox_head=dict(loss_cls=dict(type='CrossEntropyLoss', use_sigmoid=True))),
     # boxes: GIoU as mmdet has it, IoU, and L1 and smooth L1 on coordinates in units of the stride

@@ -11,8 +11,13 @@ __resnet = dict(
     norm_eval=True,
     style='caffe',  # stride in the 1x1 convolution
 )
+# style: stride in the 3x3 convolution
+__resnext = dict(__resnet, type='ResNeXt', depth=101, groups=32, base_width=8, style='pytorch')
 __resnet_neck = dict(in_channels=[512, 1024, 2048])
 __v39_weights = dict(type='Pretrained', checkpoint='timm://ese_vovnet39b.ra_in1k')
+# Of these there are no weights that everybody may use: they train from scratch, with norms that train, too, to which it
+# is the same what std images have. configs/centermask/README.md says how to start from other weights.
+__scratch = dict(norm_cfg=dict(requires_grad=True), norm_eval=False)
 __slim_neck = dict(in_channels=[256, 384, 512])
 
 backbones = dict(
@@ -20,7 +25,7 @@ backbones = dict(
         backbone=dict(
             __resnet,
             depth=50,
-            init_cfg=dict(type='Pretrained', checkpoint='open-mmlab://detectron2/resnet50_caffe'),
+            init_cfg=dict(type='Pretrained', checkpoint='mmcentermask://resnet50_msra'),
         ),
         neck=__resnet_neck,
     ),
@@ -28,13 +33,18 @@ backbones = dict(
         backbone=dict(
             __resnet,
             depth=101,
-            init_cfg=dict(type='Pretrained', checkpoint='open-mmlab://detectron2/resnet101_caffe'),
+            init_cfg=dict(type='Pretrained', checkpoint='mmcentermask://resnet101_msra'),
         ),
         neck=__resnet_neck,
     ),
-    # style: stride in the 3x3 convolution
     resnext101=dict(
-        backbone=dict(__resnet, type='ResNeXt', depth=101, groups=32, base_width=8, style='pytorch'),
+        data_preprocessor=dict(std=[57.375, 57.12, 58.395]),
+        backbone=dict(__resnext, init_cfg=dict(type='Pretrained', checkpoint='mmcentermask://resnext101_32x8d')),
+        neck=__resnet_neck,
+    ),
+    # of images with std 1
+    resnext101_v1=dict(
+        backbone=dict(__resnext, init_cfg=dict(type='Pretrained', checkpoint='mmcentermask://resnext101_32x8d_std1')),
         neck=__resnet_neck,
     ),
     mobilenet_v2=dict(
@@ -44,6 +54,7 @@ backbones = dict(
             out_indices=(2, 4, 6),
             norm_cfg=dict(type='BN', requires_grad=False),
             norm_eval=True,
+            init_cfg=dict(type='Pretrained', checkpoint='mmcentermask://mobilenet_v2'),
         ),
         neck=dict(in_channels=[32, 96, 320]),
     ),
@@ -55,12 +66,13 @@ backbones = dict(
             init_cfg=dict(type='Pretrained', checkpoint='timm://ese_vovnet57b.ra4_e3600_r256_in1k'),
         )
     ),
-    v19_slim=dict(backbone=dict(arch='V-19-slim'), neck=__slim_neck),
-    v19_slim_dw=dict(backbone=dict(arch='V-19-slim-dw'), neck=__slim_neck),
-    # from random weights: norms train
+    v19_slim_dw=dict(backbone=dict(__scratch, arch='V-19-slim-dw'), neck=__slim_neck),
+    v19_slim=dict(backbone=dict(__scratch, arch='V-19-slim'), neck=__slim_neck),
+    v19=dict(backbone=dict(__scratch, arch='V-19')),
+    v99=dict(backbone=dict(__scratch, arch='V-99')),
     v19_slim_dw_scratch=dict(
         data_preprocessor=dict(std=[57.375, 57.12, 58.395]),
-        backbone=dict(arch='V-19-slim-dw', norm_cfg=dict(requires_grad=True), norm_eval=False),
+        backbone=dict(__scratch, arch='V-19-slim-dw'),
         neck=__slim_neck,
     ),
     # in mmdet's own models, whose necks read all four stages; the data are normalized as VoVNet's weights want it
