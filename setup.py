@@ -36,6 +36,11 @@ EXTRAS = {
         'matplotlib>=3.7',  # its fonts, in drawings
         'tqdm>=4',
     ],
+    'export': [
+        'onnx>=1.16',
+        'onnxruntime>=1.20',
+        'openvino>=2025.0',
+    ],  # beside one of the two lines; int8 for OpenVINO: nncf
     'hub': ['huggingface_hub>=0.25', 'safetensors>=0.4'],  # weights by timm:// and hf://
     'lvis': ['lvis>=0.5.3'],  # to train and evaluate on LVIS
     'cityscapes': ['cityscapesScripts>=2.2'],  # for Cityscapes' own metric

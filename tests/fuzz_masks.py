@@ -13,9 +13,10 @@ from mmdet.structures.mask import encode_mask_results
 from mmengine.config import ConfigDict
 from pycocotools import mask as mask_api
 
-from mmcentermask.datasets.masks import counts_of, rle_problem
+from mmcentermask.datasets.masks import rle_problem
 from mmcentermask.models import AdaptiveRoIExtractor
 from mmcentermask.structures import decode_crop, encode_boundaries, paste_dense, paste_rle
+from mmcentermask.structures.rle import counts_of
 
 NAN, INF = float('nan'), float('inf')
 VALUES = (NAN, INF, -INF, 0.0, -0.0, 0.5, 1.0, -1.0, 1e-45, 1e-38, 1e30, -1e30, 3.4e38, -3.4e38)

@@ -17,11 +17,12 @@ from tiny_run import TRAIN_ANN, VAL_ANN, change_json, run_tool, write_config
 from mmcentermask.datasets import CLASSES
 from mmcentermask.datasets.annotation_tables import CocoSplit
 from mmcentermask.datasets.inspection import inspect_dataset
-from mmcentermask.datasets.masks import counts_of, rle_problem
+from mmcentermask.datasets.masks import rle_problem
 from mmcentermask.datasets.report import summarize, tables_of
 from mmcentermask.datasets.rules import RULES
 from mmcentermask.datasets.values import printable, shown
 from mmcentermask.errors import AnnotationError, MissingFileError
+from mmcentermask.structures.rle import counts_of
 from mmcentermask.visualization.worst_images import draw_worst
 
 TRAIN_JSON = 'data/' + TRAIN_ANN

@@ -309,6 +309,10 @@ def test_only_what_is_not_empty_is_decoded():
     mask[3:7, 4:6] = mask[5, 8] = True
     crop, x, y = decode_crop(encode_mask_results(mask[None])[0])
     assert (x, y) == (4, 3) and crop.dtype == bool and np.array_equal(crop, mask[3:7, 4:9])
+    # runs of no pixel, one of them before the mask
+    code = mask_api.frPyObjects(dict(size=[4, 3], counts=[1, 0, 4, 2, 0, 1, 4]), 4, 3)
+    crop, x, y = decode_crop(code)
+    assert (x, y, crop.tolist()) == (1, 1, [[True], [True], [True]])
 
 
 def objects(dtype):

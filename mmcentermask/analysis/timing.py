@@ -19,9 +19,9 @@ STAGES = (
     'decoding and NMS',
     'mask branch',
     'pasting',
-    'graph and pasting',
     'semantic branch',
     'fusion',
+    'graph and pasting',
     'other',
     'encoding',
 )

@@ -63,9 +63,21 @@ class TorchModel:
         self.classes = tuple(self.inferencer.model.dataset_meta['classes'])
         self.max_per_img = self.inferencer.limit()[1] or 0
 
-    def load(self, source: Any) -> dict[str, Any]:
-        """Read and prepare an image, see CenterMaskInferencer.load."""
-        return self.inferencer.load(source)[1]
+    def load(self, source: Any, size: tuple[int, int] | None = None) -> dict[str, Any]:
+        """Read and prepare an image, see CenterMaskInferencer.load.
+
+        Args:
+            source: The image.
+            size (tuple, optional): Width and height of the image that this is a reduced copy of, in whose pixels the
+                results are to be. Defaults to its own.
+        """
+        data = self.inferencer.load(source)[1]
+        if size is not None:
+            height, width = data['data_samples'].img_shape[:2]
+            data['data_samples'].set_metainfo(
+                dict(ori_shape=size[::-1], scale_factor=(width / size[0], height / size[1]))
+            )
+        return data
 
     def run(self, images: list[dict[str, Any]]) -> list[Instances]:
         """Find the objects of a batch of images, as ``load`` returns them.

@@ -7,9 +7,10 @@ from typing import Any
 import numpy as np
 from pycocotools import mask as mask_api
 
+from ..structures.rle import counts_of
 from .values import LARGEST, shown
 
-__all__ = ['NOTHING', 'Masks', 'counts_of', 'rle_problem']
+__all__ = ['NOTHING', 'Masks', 'rle_problem']
 
 NOTHING = object()  # in the place of a value that is not there
 
@@ -140,38 +141,6 @@ def _flattened(parts: list[list[float]]) -> tuple[np.ndarray, np.ndarray]:
 def _is_line(polygon: list[float]) -> bool:
     points = np.array(polygon, np.float64).reshape(-1, 2)
     return np.linalg.matrix_rank(points - points[0], tol=1e-6) < 2
-
-
-def counts_of(code: str) -> np.ndarray | None:
-    """Decode the counts of a compressed RLE.
-
-    Each character is 48 plus six bits: five of a number, the lowest first, and whether more follow. The last five are
-    signed. From the fourth number on, a number is the difference to the one before the last.
-
-    Args:
-        code (str): As in COCO's ``counts``.
-
-    Returns:
-        ndarray or None: int64, the counts; None if the code is broken.
-    """
-    try:
-        values = np.frombuffer(code.encode('ascii'), np.uint8).astype(np.int64) - 48
-    except UnicodeEncodeError:
-        return None
-    if not len(values) or (values < 0).any() or (values > 63).any() or values[-1] & 32:
-        return None
-    last = (values & 32) == 0
-    start = np.concatenate([[0], np.flatnonzero(last)[:-1] + 1])
-    length = np.diff([*start, len(values)])
-    if length.max() > 8:  # 40 bits; a count fits into 32
-        return None
-    place = np.arange(len(values)) - np.repeat(start, length)
-    numbers = np.add.reduceat((values & 31) << (5 * place), start)
-    negative = (values[last] & 16) != 0
-    numbers[negative] -= 1 << (5 * length[negative])
-    numbers[1::2] = np.cumsum(numbers[1::2])
-    numbers[2::2] = np.cumsum(numbers[2::2])
-    return numbers
 
 
 def rle_problem(form: dict, height: int, width: int, decode: bool = True) -> tuple[str, str] | None:

@@ -7,7 +7,7 @@ from mmdet.models.roi_heads.roi_extractors import SingleRoIExtractor
 from torch import Tensor, nn
 
 from ..errors import InputError
-from ..models import AdaptiveRoIExtractor, CenterMask, CenterMaskHead, CenterMaskRoIHead, CenterMaskV1Head
+from ..models import AdaptiveRoIExtractor, CenterMask, CenterMaskHead, CenterMaskRoIHead, CenterMaskV1, CenterMaskV1Head
 from .operators import NonMaxSuppression, RoIAlign
 
 __all__ = ['EndToEnd', 'check_exportable']
@@ -21,8 +21,8 @@ def check_exportable(model: nn.Module) -> None:
     Raises:
         InputError: Naming the part that it cannot.
     """
-    if not isinstance(model, CenterMask):
-        raise InputError(f'export writes models of the type CenterMask, and this is a {type(model).__name__}.')
+    if type(model) not in (CenterMask, CenterMaskV1):  # a subclass, as for panoptic segmentation, may predict otherwise
+        raise InputError(f'export writes CenterMask and CenterMaskV1 alone, and this is a {type(model).__name__}.')
     if hasattr(model, 'prepared'):
         raise InputError('export was given a model that is prepared for inference: give it the trained one.')
     extractor, nms = model.roi_head.mask_roi_extractor, model.test_cfg.nms

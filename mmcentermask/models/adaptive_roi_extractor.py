@@ -72,9 +72,9 @@ class AdaptiveRoIExtractor(SingleRoIExtractor):
             Tensor: Index of the level of each RoI, 0 for P_kmin, shape (n,).
         """
         width, height = (rois[:, 3:5] - rois[:, 1:3]).clamp(min=0).unbind(dim=1)
-        # log2(0) is -inf, which the clamp brings to k_min; NaN would stay NaN, and index no level
-        levels = torch.ceil(self.k_max + torch.log2(width * height / image_areas)).nan_to_num(nan=self.k_min)
-        return levels.clamp(self.k_min, self.k_max).long() - self.k_min
+        levels = torch.ceil(self.k_max + torch.log2(width * height / image_areas))
+        # neither -inf, which is log2(0), nor NaN, which indexes no level, is above k_min
+        return torch.where(levels > self.k_min, levels.clamp(max=self.k_max), self.k_min).long() - self.k_min
 
     @staticmethod
     def _bounded(rois: Tensor, farthest: float) -> Tensor:

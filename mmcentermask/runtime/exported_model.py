@@ -80,8 +80,13 @@ class ExportedModel:
         self.classes = tuple(self.metadata.classes)
         self.max_per_img = options.get('max_per_img') or self.metadata.max_per_img
 
-    def load(self, source: Any) -> LoadedImage:
+    def load(self, source: Any, size: tuple[int, int] | None = None) -> LoadedImage:
         """Read an image, in any form that ``read_image`` takes, and resize it.
+
+        Args:
+            source: The image.
+            size (tuple, optional): Width and height of the image that this is a reduced copy of, in whose pixels the
+                results are to be. Defaults to its own.
 
         Raises:
             ImageError: If it cannot be used.
@@ -90,17 +95,18 @@ class ExportedModel:
         image = read_image(source)
         height, width = image.shape[:2]
         resized = self._resize(image)
-        size = resized.shape[1::-1]
-        if min(size) < _LEAST_SIDE:
+        input_size = resized.shape[1::-1]
+        if min(input_size) < _LEAST_SIDE:
             raise ImageError(
-                f"{describe(source)} of {width} x {height} pixels would be {size[0]} x {size[1]} at the model's input, "
+                f'{describe(source)} of {width} x {height} pixels would be {input_size[0]} x {input_size[1]} at the '
+                f"model's input, "
                 f'which takes {_LEAST_SIDE} or more: leave it out, or cut it into parts that are less long and narrow.'
             )
         if self.metadata.static_shape:
             bottom, right = np.subtract(self.metadata.static_shape, resized.shape[:2])
             color = [round(value) for value in self.metadata.mean]
             resized = cv2.copyMakeBorder(resized, 0, bottom, 0, right, cv2.BORDER_CONSTANT, value=color)
-        return LoadedImage(resized, size, (width, height), source if isinstance(source, str) else None)
+        return LoadedImage(resized, input_size, size or (width, height), source if isinstance(source, str) else None)
 
     def _resize(self, image: np.ndarray) -> np.ndarray:
         """Resize an image as the test pipeline of the model's config does."""
@@ -112,7 +118,7 @@ class ExportedModel:
             size = fitted_size(width, height, scale) if self.metadata.keep_ratio else tuple(scale)
         if self.metadata.static_shape:
             fit = min(1, *np.divide(self.metadata.static_shape[::-1], size))
-            size = tuple(int(side * fit) for side in size)
+            size = tuple(round(side * fit) for side in size)
         if min(size) < 1:
             return image[:0, :0]
         if self.metadata.resize == 'legacy':

@@ -15,6 +15,7 @@ from ..image_inputs import is_single, list_images
 from ..structures import Instances
 from ..structures.instances import check_threshold, class_indices
 from .exported_model import ExportedModel
+from .large_image import predict_large
 
 __all__ = ['Segmenter']
 
@@ -111,40 +112,99 @@ class Segmenter:
         Raises:
             InputError: If an option is out of range, the only image cannot be used, or there is none.
         """
-        if isinstance(batch_size, bool) or not isinstance(batch_size, int) or batch_size < 1:
-            raise InputError(f'batch_size is {batch_size!r}: give a whole number of 1 or more.')
-        check_threshold(threshold)
-        if classes is not None:
-            classes = class_indices(classes, self.classes)
         lazy = isinstance(images, Iterator)
         sources = images if lazy else list_images(images)
-        results = self._results(sources, batch_size, single=not lazy and is_single(images))
+        results = self.stream(sources, threshold, classes, batch_size)
         if progress:
             from tqdm import tqdm
 
             results = tqdm(results, total=None if lazy else len(sources), unit='image')
-        chosen = (found if found is None else self._choose(found, threshold, classes) for found in results)
-        if lazy:
-            return chosen
-        return next(chosen) if is_single(images) else list(chosen)
+        if not lazy and is_single(images):
+            found = next(iter(results))[1]
+            if isinstance(found, InputError):
+                raise found
+            return found
+        found = map(_or_warning, results)
+        return found if lazy else list(found)
 
-    def _results(self, sources: Iterable[Any], batch_size: int, single: bool) -> Iterator[Instances | None]:
-        """Yield what is found in each image."""
-        sources = iter(sources)
+    def stream(
+        self,
+        sources: Iterable[Any],
+        threshold: float = 0.3,
+        classes: Iterable[str | int] | None = None,
+        batch_size: int = 1,
+    ) -> Iterator[tuple[Any, Instances | InputError]]:
+        """Find the objects of images one after the other, as ``predict`` does, however many there are.
+
+        Args:
+            sources (iterable): Images.
+            threshold (float): Least score. Defaults to 0.3.
+            classes (iterable, optional): Names or indices of the classes to keep. Defaults to all.
+            batch_size (int): Images at a time, which are read ahead. Defaults to 1.
+
+        Returns:
+            iterator: Of each image what was given, and its objects or, where it cannot be used, what is wrong.
+
+        Raises:
+            InputError: If an option is out of range.
+        """
+        check_options(threshold, batch_size)
+        indices = None if classes is None else class_indices(classes, self.classes)
+        return self._results(iter(sources), threshold, indices, batch_size)
+
+    def predict_large(
+        self,
+        image: Any,
+        tile: int = 800,
+        overlap: float = 0.25,
+        threshold: float = 0.3,
+        classes: Iterable[str | int] | None = None,
+        batch_size: int = 1,
+        progress: bool = False,
+    ) -> Instances:
+        """Find the objects of an image that is much larger than what the model takes, such as a satellite's.
+
+        The image is looked at in overlapping tiles, and once as a whole, reduced, for what is larger than the overlap.
+        What lies on a seam is joined by its RLEs, so memory does not grow with image times objects. Of TIFF, JPEG 2000
+        and VRT files only the tiles are read where the package rasterio is installed.
+
+        Args:
+            image: In any form that ``read_image`` takes.
+            tile (int): Side of a tile in pixels. The model resizes a tile as it would an image: for objects as large
+                as those that it was trained on give its short side. Defaults to 800.
+            overlap (float): Of neighbouring tiles, as a share of the side. Defaults to 0.25.
+            threshold (float): Least score. Defaults to 0.3.
+            classes (iterable, optional): Names or indices of the classes to keep. Defaults to all.
+            batch_size (int): Tiles at a time. Defaults to 1.
+            progress (bool): Show a progress bar. Defaults to False.
+
+        Returns:
+            Instances: In pixels of the image.
+
+        Raises:
+            InputError: If an option is out of range, or the image cannot be used.
+
+        >>> segmenter.predict_large('field.tif', progress=True).save('field.json')  # doctest: +SKIP
+        """
+        check_options(threshold, batch_size)
+        indices = None if classes is None else class_indices(classes, self.classes)
+        return predict_large(self._model, image, tile, overlap, batch_size, threshold, progress).filter(classes=indices)
+
+    def _results(
+        self, sources: Iterator[Any], threshold: float, classes: list[int] | None, batch_size: int
+    ) -> Iterator[tuple[Any, Instances | InputError]]:
         while batch := list(itertools.islice(sources, batch_size)):
             loaded = []
             for source in batch:
                 try:
                     loaded.append(self._model.load(source))
                 except (ImageError, MissingFileError) as error:
-                    if single:
-                        raise
-                    loaded.append(None)
-                    print(f'warning: {error}', file=sys.stderr, flush=True)
-            usable = [image for image in loaded if image is not None]
+                    loaded.append(error)
+            usable = [image for image in loaded if not isinstance(image, InputError)]
             found = iter(self._model.run(usable) if usable else [])
-            for image in loaded:
-                yield None if image is None else next(found)
+            for source, image in zip(batch, loaded):
+                failed = isinstance(image, InputError)
+                yield source, image if failed else self._choose(next(found), threshold, classes)
 
     def _choose(self, found: Instances, threshold: float, classes: list[int] | None) -> Instances:
         """Keep what the caller asks for; say once that there may be more objects than the model gives."""
@@ -157,3 +217,18 @@ class Segmenter:
                 flush=True,
             )
         return found.filter(threshold, classes)
+
+
+def _or_warning(result: tuple[Any, Instances | InputError]) -> Instances | None:
+    found = result[1]
+    if isinstance(found, InputError):
+        print(f'warning: {found}', file=sys.stderr, flush=True)
+        return None
+    return found
+
+
+def check_options(threshold: float, batch_size: int) -> None:
+    """Raise InputError if an option of a prediction is out of range."""
+    check_threshold(threshold)
+    if isinstance(batch_size, bool) or not isinstance(batch_size, int) or batch_size < 1:
+        raise InputError(f'batch_size is {batch_size!r}: give a whole number of 1 or more.')

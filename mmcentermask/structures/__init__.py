@@ -6,14 +6,11 @@ from .instances import Instances
 from .legacy_pasting import legacy_crops
 from .mask_boundaries import find_boundaries
 from .rle import MASK_FORMATS, check_mask_format, decode_crop, encode_boundaries, encode_crop, rle_to_json
+from .segment_ids import decode_segment_ids, encode_segment_ids, ids_to_rgb, list_segments
 
 # imported when they are asked for: they need torch and mmdet, which an exported model runs without
 _WITH_TORCH = {
     'crop_masks': 'mask_targets',
-    'decode_segment_ids': 'segment_ids',
-    'encode_segment_ids': 'segment_ids',
-    'ids_to_rgb': 'segment_ids',
-    'list_segments': 'segment_ids',
     'paste_dense': 'mask_pasting',
     'paste_legacy': 'mask_pasting',
     'paste_masks': 'mask_pasting',
@@ -25,10 +22,14 @@ __all__ = [
     'Instances',
     'check_mask_format',
     'decode_crop',
+    'decode_segment_ids',
     'encode_boundaries',
     'encode_crop',
+    'encode_segment_ids',
     'find_boundaries',
+    'ids_to_rgb',
     'legacy_crops',
+    'list_segments',
     'rle_to_json',
     *_WITH_TORCH,
 ]

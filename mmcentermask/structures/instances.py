@@ -17,7 +17,7 @@ from ..errors import ImageError, InputError, did_you_mean
 from ..image_inputs import read_image
 from .polygons import trace_polygons
 from .result_formats import to_coco, to_labelme, to_supervision
-from .rle import decode_crop, rle_to_json
+from .rle import decode_crop, encode_crop, rle_to_json
 
 __all__ = ['Instances']
 
@@ -124,6 +124,25 @@ class Instances:
             keep &= np.isin(self.labels, class_indices(classes, self.classes))
         return self[keep]
 
+    def resized(self, height: int, width: int) -> Instances:
+        """Bring the objects to a resized copy of the image, for an overview of a large one.
+
+        Args:
+            height (int): Of the copy.
+            width (int): Of the copy.
+        """
+        x_scale, y_scale = width / self.width, height / self.height
+        codes = []
+        for code in self.rle:
+            crop, x, y = decode_crop(code)
+            x1, y1 = min(int(x * x_scale), width - 1), min(int(y * y_scale), height - 1)
+            w, h = (max(1, round(side * s)) for side, s in zip(crop.shape[::-1], (x_scale, y_scale)))
+            size = min(w, width - x1), min(h, height - y1)
+            crop = cv2.resize(crop.astype(np.uint8), size, interpolation=cv2.INTER_NEAREST) if crop.size else crop
+            codes.append(encode_crop(crop.astype(bool), x1, y1, height, width))
+        boxes = self.boxes * np.array([x_scale, y_scale] * 2, np.float32)
+        return replace(self, boxes=boxes, rle=rle_to_json(codes), height=height, width=width)
+
     def masks(self) -> np.ndarray:
         """Return the masks as images, bool (K, H, W)."""
         if not self.rle:
@@ -163,12 +182,13 @@ class Instances:
         """Return them as ``supervision.Detections``; see ``result_formats.to_supervision``."""
         return to_supervision(self)
 
-    def draw(self, image: Any = None, alpha: float = 0.45) -> np.ndarray:
+    def draw(self, image: Any = None, alpha: float = 0.45, label_names: list[str] | None = None) -> np.ndarray:
         """Draw the objects, a class in the same color in every image.
 
         Args:
             image: What was predicted on, in any form that ``read_image`` takes. Defaults to the file.
             alpha (float): Opacity of masks, 0..1. Defaults to 0.45.
+            label_names (list[str], optional): What to write at each object. Defaults to the names of the classes.
 
         Returns:
             np.ndarray: uint8 (H, W, 3), BGR as OpenCV's.
@@ -186,7 +206,7 @@ class Instances:
                 f'the image to draw in has {image.shape[1]} x {image.shape[0]} pixels, that of the objects '
                 f'{self.width} x {self.height}: give the same one.'
             )
-        found = dict(bboxes=self.boxes, labels=self.labels, scores=self.scores, masks=self.rle)
+        found = dict(bboxes=self.boxes, labels=self.labels, scores=self.scores, masks=self.rle, label_names=label_names)
         return np.ascontiguousarray(draw_instances(image[..., ::-1], found, self.classes, alpha=alpha)[..., ::-1])
 
     def save(self, path: str | Path, image: Any = None, form: str = 'prediction') -> None:

@@ -57,8 +57,40 @@ def encode_boundaries(boundaries: list[np.ndarray], height: int, width: int) -> 
     return mask_api.frPyObjects(codes, height, width) if codes else []
 
 
+def counts_of(code: str) -> np.ndarray | None:
+    """Decode the counts of a compressed RLE.
+
+    Each character is 48 plus six bits: five of a number, the lowest first, and whether more follow. The last five are
+    signed. From the fourth number on, a number is the difference to the one before the last.
+
+    Args:
+        code (str): As in COCO's ``counts``.
+
+    Returns:
+        ndarray or None: int64, the counts; None if the code is broken.
+    """
+    try:
+        values = np.frombuffer(code.encode('ascii'), np.uint8).astype(np.int64) - 48
+    except UnicodeEncodeError:
+        return None
+    if not len(values) or (values < 0).any() or (values > 63).any() or values[-1] & 32:
+        return None
+    last = (values & 32) == 0
+    start = np.concatenate([[0], np.flatnonzero(last)[:-1] + 1])
+    length = np.diff([*start, len(values)])
+    if length.max() > 8:  # 40 bits; a count fits into 32
+        return None
+    place = np.arange(len(values)) - np.repeat(start, length)
+    numbers = np.add.reduceat((values & 31) << (5 * place), start)
+    negative = (values[last] & 16) != 0
+    numbers[negative] -= 1 << (5 * length[negative])
+    numbers[1::2] = np.cumsum(numbers[1::2])
+    numbers[2::2] = np.cumsum(numbers[2::2])
+    return numbers
+
+
 def decode_crop(code: dict[str, Any]) -> tuple[np.ndarray, int, int]:
-    """Decode the part of a mask that is not empty.
+    """Decode the part of a mask that is not empty, without making the image.
 
     Args:
         code (dict): A compressed RLE.
@@ -66,8 +98,16 @@ def decode_crop(code: dict[str, Any]) -> tuple[np.ndarray, int, int]:
     Returns:
         tuple: Pixels of shape (h, w), bool; and x and y of their top left one in the image.
     """
-    x, y, width, height = mask_api.toBbox(code).astype(int)
-    return mask_api.decode(code)[y : y + height, x : x + width].astype(bool), x, y
+    (x, y, width, height), image_height = mask_api.toBbox(code).astype(int), code['size'][0]
+    counts = code['counts']
+    ends = np.cumsum(counts_of(counts.decode() if isinstance(counts, bytes) else counts)) - x * image_height
+    starts, stops = ends[:-1:2], ends[1::2]
+    kept = starts < stops  # a run may be empty
+    changes = np.zeros(width * image_height + 1, np.int8)  # of the columns that the mask is in
+    np.add.at(changes, starts[kept], 1)
+    np.add.at(changes, stops[kept], -1)
+    columns = np.cumsum(changes[:-1], dtype=np.int8).astype(bool).reshape(width, image_height)
+    return columns[:, y : y + height].T, x, y
 
 
 def encode_crop(crop: np.ndarray, x: int, y: int, height: int, width: int) -> dict[str, Any]:

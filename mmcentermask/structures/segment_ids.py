@@ -1,9 +1,16 @@
 """Segments of panoptic maps, and COCO's PNGs of them, whose colors are ids: id = R + 256 G + 65536 B, and 0 is void."""
 
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
 import cv2
 import numpy as np
-from mmdet.structures import INSTANCE_OFFSET
-from torch import Tensor
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+INSTANCE_OFFSET = 1000  # mmdet's, which is not imported: results are drawn where it is not installed, too
 
 
 def list_segments(panoptic: Tensor, num_classes: int) -> tuple[np.ndarray, list[dict[str, int]]]:

@@ -9,6 +9,7 @@ from PIL import Image, ImageDraw
 from pycocotools import mask as mask_api
 
 from mmcentermask.structures import decode_crop
+from mmcentermask.structures.segment_ids import INSTANCE_OFFSET
 
 from .style import class_colors, class_label, font, font_size, line_width, text_color
 
@@ -87,8 +88,6 @@ def draw_panoptic(
     Returns:
         np.ndarray: uint8 (H, W, 3), RGB.
     """
-    from mmdet.structures import INSTANCE_OFFSET  # which drawings of an exported model do without
-
     canvas = _scaled(image, 1.0)
     colors = class_colors(len(classes), palette)
     numbers = [number for number in np.unique(segments).tolist() if number % INSTANCE_OFFSET < len(classes)]
@@ -96,11 +95,11 @@ def draw_panoptic(
     for number in numbers:
         mask = segments == number
         outlines.append(_fill(canvas, mask, image.shape, colors[number % INSTANCE_OFFSET], alpha))
-        crop, x, y = _crop(np.pad(mask, 1))
-        # its label stands where it is widest
+        crop, x, y = _crop(mask)
+        # its label stands just above where it is widest
         depth = cv2.distanceTransform(np.pad(crop, 1).astype(np.uint8), cv2.DIST_L2, 3)
         row, column = np.unravel_index(depth.argmax(), depth.shape)
-        boxes.append([x + column - 2, y + row - 2] * 2)
+        boxes.append([x + column - 4, y + row - 4, x + column + 2, y + row + 2])
     thickness = line_width(*canvas.shape[:2])
     for contours, color in outlines:
         cv2.polylines(canvas, contours, True, color, thickness, cv2.LINE_AA)

@@ -1,0 +1,100 @@
+"""Finds and segments the objects of a video, a stream or a camera.
+
+python demo/video_demo.py street.mp4 model.onnx --out-dir outputs
+python demo/video_demo.py rtsp://HOST/STREAM CONFIG --weights FILE --realtime
+python demo/video_demo.py 0 model.onnx --realtime --show      # the first camera, until q or Ctrl-C
+
+draws them to outputs/NAME.mp4 and writes outputs/NAME.jsonl, a line a frame: frame, seconds, bboxes (x1, y1, x2, y2 in
+pixels), labels, class_names, scores, mask_scores and masks (COCO RLE), one of each an object.
+"""
+
+import argparse
+import os
+import sys
+from pathlib import Path
+from urllib.parse import urlsplit
+
+import cv2
+import numpy as np
+
+from mmcentermask.atomic_write import check_writable
+from mmcentermask.errors import InputError
+from mmcentermask.runtime import Segmenter
+from mmcentermask.runtime.video import predict_video
+
+
+def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
+    """Read the command line."""
+    parser = argparse.ArgumentParser(description='Find and segment the objects of a video, a stream or a camera.')
+    parser.add_argument('source', metavar='VIDEO', help='file, address of a stream, or number of a camera')
+    parser.add_argument('model', help='exported file (.onnx, .xml), config file, or the name of a model')
+    parser.add_argument('--weights', metavar='FILE', help='checkpoint of the config')
+    parser.add_argument('--out-dir', default='outputs', help='folder to write to (default: %(default)s)')
+    parser.add_argument('--threshold', type=float, default=0.3, help='least score (default: %(default)s)')
+    parser.add_argument('--classes', nargs='+', metavar='NAME', help='classes to keep (default: all)')
+    parser.add_argument('--frames', type=int, help='the most to read (default: all)')
+    parser.add_argument('--realtime', action='store_true', help='leave frames out where the model is too slow')
+    parser.add_argument('--track', action='store_true', help='number the objects over frames (ByteTrack)')
+    parser.add_argument('--no-video', action='store_true', help='write numbers alone')
+    parser.add_argument('--show', action='store_true', help='show the frames in a window; q ends')
+    parser.add_argument('--device', help='where to predict (default: the GPU, else the CPU)')
+    parser.add_argument('--threads', type=int, help='of the CPU (default: all cores)')
+    return parser.parse_args(argv)
+
+
+def show(frame: np.ndarray, speed: float) -> bool:
+    """Show a frame and the frames a second; return whether q was pressed."""
+    try:
+        if sys.platform == 'linux' and not os.environ.keys() & {'DISPLAY', 'WAYLAND_DISPLAY'}:
+            raise cv2.error('no screen')  # for which Qt would abort the process
+        frame = frame.copy()
+        cv2.putText(frame, f'{speed:.1f} FPS', (10, 30), cv2.FONT_HERSHEY_SIMPLEX, 1, (255, 255, 255), 2)
+        cv2.imshow('mmcentermask', frame)
+        return cv2.waitKey(1) & 0xFF == ord('q')
+    except cv2.error as error:
+        raise InputError(
+            '--show needs a screen and an OpenCV with windows: pip uninstall -y opencv-python-headless && pip install '
+            'opencv-python, or leave it out.'
+        ) from error
+
+
+def predict(args: argparse.Namespace) -> None:
+    """Predict, draw and write as the command line says."""
+    if args.frames is not None and args.frames < 1:
+        raise InputError(f'--frames is {args.frames}: give 1 or more.')
+    check_writable(args.out_dir)
+    segmenter = Segmenter(args.model, args.weights, device=args.device, threads=args.threads)
+    name = f'camera{args.source}' if args.source.isdecimal() else Path(urlsplit(args.source).path).stem or 'stream'
+    video, lines = Path(args.out_dir, f'{name}.mp4'), Path(args.out_dir, f'{name}.jsonl')
+    if video.exists() and Path(args.source).exists() and video.samefile(args.source):
+        raise InputError(f'{video} is the video itself: name another folder with --out-dir.')
+    done = predict_video(
+        segmenter,
+        args.source,
+        None if args.no_video else video,
+        lines,
+        args.threshold,
+        args.classes,
+        args.frames,
+        args.realtime,
+        args.track,
+        show if args.show else None,
+    )
+    left_out = f', {done.dropped} left out' if done.dropped else ''
+    drawn = '' if args.no_video else f'drawn in {video}, '
+    print(f'{done.frames} frames{left_out}, {done.speed:.1f} a second, {done.objects} objects: {drawn}lines in {lines}')
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Run the command; return 0, or 1 after one sentence on what is wrong with its input."""
+    args = parse_args(argv)
+    try:
+        predict(args)
+    except InputError as error:
+        print(f'error: {error}', file=sys.stderr)
+        return 1
+    return 0
+
+
+if __name__ == '__main__':
+    sys.exit(main())

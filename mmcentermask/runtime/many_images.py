@@ -1,0 +1,206 @@
+"""Prediction on any number of images, written in parts, so that a run that was killed goes on where it was."""
+
+from __future__ import annotations
+
+import glob
+import json
+import os
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import Any
+
+from ..atomic_write import atomic_write
+from ..errors import InputError, MissingFileError, OutputError
+from ..image_inputs import IMG_EXTENSIONS
+from ..structures import Instances
+from .segmenter import Segmenter
+
+__all__ = ['FORMATS', 'find_images', 'predict_to_folder']
+
+FORMATS = ('jsonl', 'parquet')
+_SETTINGS = 'settings.json'
+_HINT = 'choose another folder with --out, or make room and run it again, which goes on from here'
+
+
+def find_images(inputs: Iterable[str], image_dir: str | None = None, recursive: bool = True) -> Iterator[str]:
+    """Yield image files one by one, without a list of them all.
+
+    Args:
+        inputs (iterable of str): Files, folders, patterns, lists (``.txt``, a path a line) and COCO's annotation files
+            (``.json``).
+        image_dir (str, optional): What paths of lists and annotation files are relative to. Defaults to the folder of
+            the list or annotation file.
+        recursive (bool): Look into the folders in folders, too. Defaults to True.
+
+    Yields:
+        str: A path.
+
+    Raises:
+        MissingFileError: If an input is not there.
+        InputError: If a folder has no image, or a file is no list.
+
+    >>> list(find_images(['tests/data']))  # doctest: +SKIP
+    """
+    for item in inputs:
+        path = Path(item)
+        if path.is_dir():
+            yield from _of_folder(path, recursive)
+        elif path.suffix.lower() in ('.txt', '.json') and path.is_file():
+            names = _of_annotations(path) if path.suffix.lower() == '.json' else _of_list(path)
+            folder = Path(image_dir) if image_dir is not None else path.parent
+            yield from (str(folder / name) for name in names)
+        elif path.exists():
+            yield str(path)
+        else:
+            found = sorted(glob.glob(item, recursive=True)) if glob.has_magic(item) else []
+            if not found:
+                raise MissingFileError(f'there is no file, folder or pattern {item!r} with images: correct the path.')
+            yield from found
+
+
+def _of_folder(folder: Path, recursive: bool) -> Iterator[str]:
+    empty = True
+    for parent, folders, files in os.walk(folder):
+        folders[:] = sorted(name for name in folders if not name.startswith('.')) if recursive else []
+        for name in sorted(files):
+            if name.lower().endswith(IMG_EXTENSIONS) and not name.startswith('.'):
+                empty = False
+                yield os.path.join(parent, name)
+    if empty:
+        raise InputError(f'there is no image in the folder {folder}: give one with {", ".join(IMG_EXTENSIONS)} files.')
+
+
+def _of_list(path: Path) -> Iterator[str]:
+    with open(path, encoding='utf-8-sig', errors='surrogateescape') as file:
+        for line in file:
+            if line.strip():
+                yield line.strip('\r\n')
+
+
+def _of_annotations(path: Path) -> Iterator[str]:
+    try:
+        content = json.loads(path.read_text(encoding='utf-8-sig'))
+        yield from [image['file_name'] for image in content['images']]
+    except (ValueError, KeyError, TypeError) as error:
+        raise InputError(f"{path} is no annotation file in COCO's format: give one that has images.") from error
+
+
+def predict_to_folder(
+    segmenter: Segmenter,
+    images: Iterable[str],
+    folder: str | Path,
+    settings: dict[str, Any],
+    file_format: str = 'jsonl',
+    part_size: int = 500,
+    progress: bool = False,
+    **options: Any,
+) -> dict[str, int]:
+    """Predict, and write ``part-00000.jsonl``, ...: one image a row, as ``Instances.to_dict`` or with its ``error``.
+
+    A part gets its name once it is whole. Images that a part of the folder holds are left out, so a run that was
+    stopped goes on; one that failed is not tried again.
+
+    Args:
+        segmenter (Segmenter): Predicts.
+        images (iterable of str): Paths, no two of them equal.
+        folder (str or Path): Made where it is not there.
+        settings (dict): What the results depend on, for JSON; a folder holds those of one run.
+        file_format (str): ``'jsonl'`` or ``'parquet'``, which needs pyarrow. Defaults to ``'jsonl'``.
+        part_size (int): Images of a part. Defaults to 500.
+        progress (bool): Show a progress bar. Defaults to False.
+        **options: See ``Segmenter.stream``.
+
+    Returns:
+        dict: Numbers of ``images``, ``objects``, ``failed`` and ``done_before``.
+
+    Raises:
+        InputError: If the folder holds results of other settings, or pyarrow is missing.
+        OutputError: If a part cannot be written; those before it are whole.
+    """
+    folder = Path(folder)
+    suffix, encode, decode = _format(file_format)
+    _check_settings(folder, {**settings, 'format': file_format})
+    parts = sorted(folder.glob(f'part-*{suffix}'))
+    done = {row['file_name'] for part in parts for row in decode(part)}
+    number = int(parts[-1].stem.split('-')[1]) + 1 if parts else 0
+    counts = dict(images=0, objects=0, failed=0, done_before=len(done))
+    rows: list[dict[str, Any]] = []
+
+    def write() -> None:
+        nonlocal number
+        if rows:
+            with atomic_write(folder / f'part-{number:05}{suffix}', _HINT) as file:
+                file.write(encode(rows))
+            number += 1
+            rows.clear()
+
+    results = segmenter.stream((image for image in images if image not in done), **options)
+    if progress:
+        from tqdm import tqdm
+
+        results = tqdm(results, unit='image')
+    try:
+        for image, found in results:
+            failed = not isinstance(found, Instances)
+            rows.append(dict(file_name=image, error=str(found)) if failed else {**found.to_dict(), 'file_name': image})
+            counts['images'] += 1
+            counts['failed'] += failed
+            counts['objects'] += 0 if failed else len(found)
+            if len(rows) == part_size:
+                write()
+    except (KeyboardInterrupt, InputError) as error:
+        if not isinstance(error, OutputError):
+            write()
+        raise
+    write()
+    return counts
+
+
+def _check_settings(folder: Path, settings: dict[str, Any]) -> None:
+    path = folder / _SETTINGS
+    if path.is_file():
+        try:
+            old = json.loads(path.read_text(encoding='utf-8'))
+        except ValueError:
+            old = {}
+        changed = [key for key in settings if old.get(key) != settings[key]]
+        if changed:
+            told = ', '.join(f'{key} {old.get(key)!r} and not {settings[key]!r}' for key in changed)
+            raise InputError(f'{folder} holds results of another run ({told}): choose another folder with --out.')
+        return
+    with atomic_write(path, _HINT) as file:
+        file.write(json.dumps(settings, indent=1).encode())
+
+
+def _format(name: str):
+    """Return the ending of a format's files, and the functions that encode rows and decode a file."""
+    if name == 'jsonl':
+        return (
+            '.jsonl',
+            lambda rows: b''.join(json.dumps(row).encode() + b'\n' for row in rows),
+            lambda path: map(json.loads, path.read_text(encoding='utf-8').splitlines()),
+        )
+    try:
+        import pyarrow as pa
+        import pyarrow.parquet as pq
+    except ImportError as error:
+        raise InputError(
+            "--format parquet needs the package pyarrow, which is not installed: pip install 'mmcentermask[parquet]'."
+        ) from error
+    rle = pa.struct([('size', pa.list_(pa.int32(), 2)), ('counts', pa.string())])
+    schema = pa.schema(
+        [
+            *[('file_name', pa.string()), ('height', pa.int32()), ('width', pa.int32())],
+            ('bboxes', pa.list_(pa.list_(pa.float32(), 4))),
+            *[('labels', pa.list_(pa.int32())), ('class_names', pa.list_(pa.string()))],
+            *[(scores, pa.list_(pa.float32())) for scores in ('scores', 'mask_scores')],
+            *[('masks', pa.list_(rle)), ('error', pa.string())],
+        ]
+    )
+
+    def encode(rows: list[dict[str, Any]]) -> bytes:
+        sink = pa.BufferOutputStream()
+        pq.write_table(pa.Table.from_pylist(rows, schema), sink)
+        return sink.getvalue().to_pybytes()
+
+    return '.parquet', encode, lambda path: pq.read_table(path, columns=['file_name']).to_pylist()
