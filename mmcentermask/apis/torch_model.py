@@ -88,5 +88,5 @@ class TorchModel:
         samples = self.inferencer.forward(self.inferencer.collate_fn(images))
         predictions = [self.inferencer.pred2dict(sample) for sample in samples]
         if not all('masks' in prediction for prediction in predictions):
-            raise ConfigError(f'the model {self._name} predicts no objects with masks: give one for instance segmentation.')
+            raise ConfigError(f'the model {self._name} has no objects with masks: give one for instance segmentation.')
         return [Instances.from_dict(prediction, self.classes) for prediction in predictions]
