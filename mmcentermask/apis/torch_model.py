@@ -83,10 +83,10 @@ class TorchModel:
         """Find the objects of a batch of images, as ``load`` returns them.
 
         Raises:
-            ConfigError: If the model predicts no masks.
+            ConfigError: If the model predicts no objects with masks.
         """
         samples = self.inferencer.forward(self.inferencer.collate_fn(images))
         predictions = [self.inferencer.pred2dict(sample) for sample in samples]
         if not all('masks' in prediction for prediction in predictions):
-            raise ConfigError(f'the model {self._name} predicts no masks: give one for instance segmentation.')
+            raise ConfigError(f'the model {self._name} has no objects with masks: give one for instance segmentation.')
         return [Instances.from_dict(prediction, self.classes) for prediction in predictions]
