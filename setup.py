@@ -6,6 +6,7 @@ import shutil
 from pathlib import Path
 
 from setuptools import find_packages, setup
+from setuptools.command.bdist_wheel import bdist_wheel
 from setuptools.command.build_py import build_py
 
 ROOT = Path(__file__).resolve().parent
@@ -54,7 +55,7 @@ TOOL_REDIRECT = """import os
 import runpy
 import sys
 
-path = {path!r}
+path = os.path.join(os.path.dirname(os.path.abspath(__file__)), {path!r})
 sys.path[0] = os.path.dirname(path)
 runpy.run_path(path, run_name='__main__')
 """
@@ -103,18 +104,46 @@ class BuildWithMim(build_py):
         """Lead openmim from site-packages to the checkout of an editable install.
 
         openmim looks for ``site-packages/mmcentermask/.mim``, but an editable install leaves only a ``.pth`` file.
-        So that folder gets one small file for each tool and config, which starts or inherits the one in the checkout,
-        and copies of the two files in which `mim search` looks.
-        Without an ``__init__.py`` it does not hide the package, and pip removes it with the rest.
+        Without an ``__init__.py`` that folder does not hide the package, and pip removes it with the rest.
         """
-        site = Path(self.get_finalized_command('install').install_lib) / 'mmcentermask' / '.mim'
-        for source in sorted([*(ROOT / 'tools').rglob('*.py'), *(ROOT / 'configs').rglob('*.py')]):
-            target = site / source.relative_to(ROOT)
-            target.parent.mkdir(parents=True, exist_ok=True)
-            template = TOOL_REDIRECT if 'tools' in target.relative_to(site).parts else CONFIG_REDIRECT
-            target.write_text(template.format(path=str(source)), encoding='utf-8')
-        for source in (ROOT / 'model-index.yml', ROOT / 'configs' / 'centermask' / 'metafile.yml'):
-            shutil.copy2(source, site / source.relative_to(ROOT))
+        site = Path(self.get_finalized_command('install').install_lib)
+        write_redirects(site / 'mmcentermask' / '.mim', lambda source, place: source)
+
+
+class WheelWithMim(bdist_wheel):
+    """Leads onedl-mim from the wheel's metadata to the package.
+
+    onedl-mim 0.5.1 takes the first folder of an installed wheel for the package, in the order of their names.
+    """
+
+    def write_wheelfile(self, wheelfile_base, *args, **kwargs):
+        """Write the metadata, and ``.mim`` beside it."""
+        super().write_wheelfile(wheelfile_base, *args, **kwargs)
+        if 'editable_wheel' in self.distribution.commands:
+            return  # there it takes the checkout
+        site = Path(wheelfile_base).parent
+        write_redirects(
+            Path(wheelfile_base) / '.mim',
+            lambda source, place: os.path.relpath(site / 'mmcentermask/.mim' / source.relative_to(ROOT), place),
+        )
+
+
+def write_redirects(target, find_path):
+    """Fill a folder with what mim looks for: a small file for each tool and config, which starts or inherits another.
+
+    The two files in which `mim search` looks are copied.
+
+    Args:
+        target (Path): The folder.
+        find_path (callable): Takes a file of the checkout and the folder of its redirect, gives the path to write.
+    """
+    for source in sorted([*(ROOT / 'tools').rglob('*.py'), *(ROOT / 'configs').rglob('*.py')]):
+        place = target / source.relative_to(ROOT)
+        place.parent.mkdir(parents=True, exist_ok=True)
+        template = TOOL_REDIRECT if 'tools' in place.relative_to(target).parts else CONFIG_REDIRECT
+        place.write_text(template.format(path=str(find_path(source, place.parent))), encoding='utf-8')
+    for source in (ROOT / 'model-index.yml', ROOT / 'configs' / 'centermask' / 'metafile.yml'):
+        shutil.copy2(source, target / source.relative_to(ROOT))
 
 
 setup(
@@ -135,6 +164,6 @@ setup(
     include_package_data=False,
     install_requires=INSTALL_REQUIRES,
     extras_require={**EXTRAS, 'all': EXTRAS['onedl'] + EXTRAS['tests'] + EXTRAS['dev']},
-    cmdclass={'build_py': BuildWithMim},
+    cmdclass={'build_py': BuildWithMim, 'bdist_wheel': WheelWithMim},
     zip_safe=False,
 )

@@ -36,6 +36,7 @@ def build_model(name):
     cfg = Config.fromfile(CONFIGS / f'{conversion.config}.py').model
     cfg.test_cfg.max_per_img = 20
     cfg.train_cfg.rcnn.sampler.num = 100000  # every positive is used
+    cfg.backbone.norm_eval = True  # as the original trains all of them, also those that we start from scratch
     model = MODELS.build(cfg)
     model.load_state_dict(conversion.state_dict, strict=True)
     return model.eval()

@@ -100,3 +100,14 @@ def test_a_page_in_the_place_of_a_checkpoint(text, tmp_path):
     (tmp_path / 'a.pth').write_text(text)
     with pytest.raises(CheckpointError, match='a.pth is text, which begins with .*download the file itself'):
         read_checkpoint(str(tmp_path / 'a.pth'))
+
+
+@pytest.mark.parametrize('norm_eval', [True, False])
+def test_norms_that_train_on_top_of_weights_are_told(norm_eval, capsys):
+    backbone = VoVNet('V-19-slim-dw', norm_eval=norm_eval)
+    checkpoint = dict(state_dict=VoVNet('V-19-slim-dw').state_dict(), meta=dict(source_kind='VoVNet by its authors'))
+    check_start(backbone, checkpoint, 'a.pth')
+    assert ('note: norms of the backbone train' in capsys.readouterr().err) is not norm_eval
+    del checkpoint['meta']  # of a run of ours
+    check_start(backbone, checkpoint, 'a.pth')
+    assert capsys.readouterr().err == ''

@@ -1,7 +1,9 @@
 """Settings of --cfg-options and of child configs reach everything that follows from them."""
 
 import pytest
+import torch
 from mmengine.config import Config
+from mmengine.registry import PARAM_SCHEDULERS
 
 from conftest import CONFIGS
 from mmcentermask.apis import InputError, load_config
@@ -25,6 +27,19 @@ def test_of_two_iterations_no_warm_up_is_left():
     assert [scheduler.type for scheduler in cfg.param_scheduler] == ['CosineAnnealingLR']
     assert cfg.default_hooks.logger.interval == 2
     check_run(cfg)
+
+
+@pytest.mark.parametrize('max_iters', [300, 600, 1000])
+def test_a_warm_up_ends_at_the_full_rate(max_iters):
+    """Of 300 in 360000 iterations it would be a single one."""
+    cfg = load_config('centermask-lite_v19-slim-dw-ese_fpn_ms-4x_coco', {'max_iters': max_iters})
+    optimizer = torch.optim.SGD([torch.nn.Parameter(torch.zeros(1))], lr=1.0)
+    schedulers = [PARAM_SCHEDULERS.build(dict(s), default_args=dict(optimizer=optimizer)) for s in cfg.param_scheduler]
+    for _ in range(max_iters // 2):
+        optimizer.step()
+        for scheduler in schedulers:
+            scheduler.step()
+    assert optimizer.param_groups[0]['lr'] == pytest.approx(1)
 
 
 def test_steps_move_in_proportion():

@@ -9,6 +9,7 @@ import shutil
 import signal
 import subprocess
 import sys
+import sysconfig
 import zipfile
 from pathlib import Path
 
@@ -17,7 +18,8 @@ import numpy as np
 import pytest
 from exported import write_model
 from packaging.requirements import Requirement
-from tiny_run import find_something
+from stand_in_server import stand_in_server
+from tiny_run import find_something, run_tool
 
 ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT / 'tools'))
@@ -110,6 +112,7 @@ def test_wheel_carries_configs_and_tools_for_mim(built):
     configs = {f'mmcentermask/.mim/{p.relative_to(ROOT)}' for p in (ROOT / 'configs').rglob('*.py')}
     assert len(configs) > 10 and configs <= names
     assert {'mmcentermask/.mim/tools/make_shapes.py', 'mmcentermask/.mim/model-index.yml'} <= names
+    assert f'mmcentermask-{__version__}.dist-info/.mim/model-index.yml' in names
     assert 'mmcentermask/models/vovnet.py' in names
     assert not [name for name in names if re.match(r'(tests|configs|tools|demo)/', name) or name.endswith('.pyc')]
 
@@ -127,6 +130,7 @@ def test_editable_install_links_to_the_checkout(built):
     assert [text.strip() for text in pth] == [str(folder)]
     assert 'mmcentermask/__init__.py' not in names, 'it would hide the checkout'
     assert {'mmcentermask/.mim/model-index.yml', 'mmcentermask/.mim/configs/centermask/metafile.yml'} <= set(names)
+    assert not [name for name in names if 'dist-info/.mim' in name]
     assert repr(str(folder / 'tools' / 'make_shapes.py')) in redirect
     assert config == f"_base_ = '{folder}/configs/centermask/centermask_v39-ese_fpn_ms-3x_coco.py'\n"
 
@@ -200,6 +204,63 @@ def test_an_exported_model_runs_where_there_is_no_torch(built, tmp_path):
     np.testing.assert_allclose(found.mask_scores, expected.mask_scores, atol=1e-4)
     # at random weights many values are close to the threshold
     assert (found.masks() == expected.masks()).mean() > 0.99
+
+
+@pytest.fixture(scope='module')
+def installed(built, tmp_path_factory):
+    """Environments with the wheel and with an editable install, on top of this one."""
+    checkout, wheel, _ = built
+    pythons = {}
+    for kind, what in (('wheel', [wheel]), ('editable', ['--no-build-isolation', '-e', checkout])):
+        folder = tmp_path_factory.mktemp(kind)
+        pythons[kind] = folder / 'bin' / 'python'
+        subprocess.run([sys.executable, '-m', 'venv', '--without-pip', folder], check=True)
+        site = sysconfig.get_path('purelib', vars=dict(base=str(folder)))
+        Path(site, 'this.pth').write_text(sysconfig.get_path('purelib'))
+        install = [pythons[kind], '-m', 'pip', 'install', '-q', '--no-deps', '--no-index', *what]
+        subprocess.run(install, check=True, capture_output=True, env=dict(os.environ, PYTHONPATH=''))
+    return pythons
+
+
+# onedl-mim finds several files of one name in a checkout, where it wants the path
+@pytest.mark.slow
+@pytest.mark.parametrize('kind', ['wheel', 'editable'])
+@pytest.mark.parametrize('which', ['mim', 'onedl-mim'])
+def test_mim(which, kind, installed, built, tmp_path):
+    beside = [Path(sys.prefix, which), Path(sys.prefix, 'mim')]  # where `make test-slow` puts them
+    if not all(folder.is_dir() for folder in beside):
+        pytest.skip(f'{which} is not installed')
+    env = dict(os.environ, PYTHONPATH=os.pathsep.join(map(str, beside)), no_proxy='127.0.0.1')
+
+    def mim(*args, code=0):
+        command = [installed[kind], '-W', 'ignore', '-m', 'mim', *args]
+        done = subprocess.run(command, cwd=tmp_path, env=env, capture_output=True, text=True)
+        assert (done.returncode == 0) == (code == 0), done.stdout + done.stderr
+        return done.stdout + done.stderr
+
+    name = 'centermask-lite_v19-slim-dw-ese_fpn_shapes'
+    config = f'{name}.py' if (which, kind) != ('onedl-mim', 'editable') else f'{built[0]}/configs/centermask/{name}.py'
+    assert 'centermask_v39-ese_fpn_ms-3x_coco' in mim('search', 'mmcentermask', '--valid-config')
+    if kind == 'editable':  # what is found there is the checkout's own
+        assert 'train.py: error: unrecognized arguments: --nonsense' in mim(
+            'train', 'mmcentermask', config, '--nonsense', code=1
+        )
+        return
+    if which == 'onedl-mim':
+        told = mim('train', 'mmcentermask', config, '--gpus', '0', '--cfg-options', 'data_root=nowhere', code=1)
+        assert 'error: ' in told and 'nowhere' in told  # our tool's own sentence, after it read the config
+        return
+    assert run_tool('tools/make_shapes.py', tmp_path / 'data/shapes', '--train', 4, '--val', 2, '--size', 64) == 0
+    short = ['--cfg-options', 'max_iters=1', 'train_dataloader.batch_size=2']
+    mim('train', 'mmcentermask', config, '--gpus', '0', '--work-dir', 'run', *short)
+    assert 'Testing finished' in mim('test', 'mmcentermask', config, '--checkpoint', 'run/iter_1.pth', '--gpus', '0')
+    metafile = next(installed[kind].parents[1].rglob('mmcentermask/.mim/configs/centermask/metafile.yml'))
+    with stand_in_server() as server:
+        metafile.write_text(metafile.read_text().replace('https://dl.dropbox.com', server.address))
+        server.files['/s/tczecsdxt10uai5/centermask2-V-39-eSE-FPN-ms-3x.pth'] = b'weights'
+        mim('download', 'mmcentermask', '--config', 'centermask_v39-ese_fpn_ms-3x_coco', '--dest', 'got')
+    assert (tmp_path / 'got/centermask2-V-39-eSE-FPN-ms-3x.pth').read_bytes() == b'weights'
+    assert 'VoVNet' in (tmp_path / 'got/centermask_v39-ese_fpn_ms-3x_coco.py').read_text()
 
 
 NEW, OLD = '9.0, 580.65.06\n8.6, 580.65.06', '8.0, 570.124.06'  # compute capability, driver

@@ -1,5 +1,5 @@
 # tools/dist_train.sh configs/centermask/centermask-lite_v19-ese_fpn_ms-4x_coco.py 8 | 8 GPUs | hours: | AP:
-# Trains from scratch, as its public ImageNet weights are not for commercial use; to start from those: README.md
+# From scratch, as its only public ImageNet weights are not for commercial use; README.md says how to start from them
 _base_ = [
     '../_base_/models/centermask-lite_fpn.py',
     '../_base_/models/backbones.py',

@@ -1,5 +1,5 @@
 # tools/dist_train.sh configs/centermask/centermask-v1_v99-ese-dcn_fpn_1x_coco.py 8 | 8 GPUs | hours: | AP:
-# Trains from scratch, as its public ImageNet weights are not for commercial use; to start from those: README.md
+# From scratch, as its only public ImageNet weights are not for commercial use; README.md says how to start from them
 _base_ = [
     '../_base_/models/centermask-v1_fpn.py',
     '../_base_/models/backbones.py',

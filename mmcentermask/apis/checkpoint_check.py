@@ -142,7 +142,7 @@ def check_same_model(model: nn.Module, checkpoint: dict[str, Any], path: str) ->
 
 
 def check_start(model: nn.Module, checkpoint: dict[str, Any], path: str, prefix: str = '') -> None:
-    """Check that training can begin with a checkpoint; warn of what it leaves as it was built.
+    """Check that training can begin with a checkpoint; warn of what it leaves as it was built, and of norms that train.
 
     Layers that differ are no fault: the last ones where the number of classes does, the offsets of deformable
     convolutions where the backbone was trained without.
@@ -179,3 +179,10 @@ def check_start(model: nn.Module, checkpoint: dict[str, Any], path: str, prefix:
         )
     if differences:
         print(f'warning: of the checkpoint {path} not all is used: {differences}.', file=sys.stderr, flush=True)
+    if 'source_kind' in (checkpoint.get('meta') or {}) and getattr(backbone, 'norm_eval', None) is False:
+        print(
+            f'note: norms of the backbone train, though it starts from {path}; published models freeze them: '
+            '--cfg-options model.backbone.norm_eval=True model.backbone.norm_cfg.requires_grad=False',
+            file=sys.stderr,
+            flush=True,
+        )

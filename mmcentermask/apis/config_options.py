@@ -206,9 +206,10 @@ def set_max_iters(cfg: Config, max_iters: int) -> None:
                 scheduler[key] = round(scheduler[key] * factor)
         if 'milestones' in scheduler:
             scheduler['milestones'] = [round(step * factor) for step in scheduler['milestones']]
-    if isinstance(schedulers, list):  # of few iterations none may be left for a warm-up
-        ends = [max_iters if s.get('end') is None else s['end'] for s in schedulers]
-        cfg.param_scheduler = [s for s, end in zip(schedulers, ends) if s.get('begin', 0) < end]
+    if isinstance(schedulers, list):
+        # of few iterations none may be left for a warm-up; one of a single iteration would keep its low rate for good
+        ends = [max_iters + 1 if s.get('end') is None else s['end'] for s in schedulers]
+        cfg.param_scheduler = [s for s, end in zip(schedulers, ends) if s.get('begin', 0) + 1 < end]
     cfg.train_cfg.max_iters = max_iters
     if 'max_iters' in cfg:
         cfg.max_iters = max_iters

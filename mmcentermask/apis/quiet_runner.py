@@ -22,8 +22,13 @@ __all__ = ['QuietRunner']
 
 _COUNTED = 20000  # images of a dataset whose objects are counted: about a second
 _NAMED = 10  # classes that are named
-# warnings of mmengine on its own code and registries
-_NOISE = ('"FileClient" will be', '"HardDiskBackend" is', 'Failed to search registry with scope')
+# warnings of mmengine on its own code and registries, and one for each parameter that is frozen as the config says
+_NOISE = (
+    '"FileClient" will be',
+    '"HardDiskBackend" is',
+    'Failed to search registry with scope',
+    ' is skipped since its requires_grad=False',
+)
 
 
 class _StartFilter(logging.Filter):
@@ -36,7 +41,8 @@ class _StartFilter(logging.Filter):
     def filter(self, record: logging.LogRecord) -> bool:
         if isinstance(record.msg, str):
             record.msg = record.msg.replace('\n    GPU number: ', '\n    Processes: ')
-        return not self.quiet or record.levelno >= logging.WARNING and not str(record.msg).startswith(_NOISE)
+        is_warning = record.levelno >= logging.WARNING and not any(noise in str(record.msg) for noise in _NOISE)
+        return is_warning or not self.quiet
 
 
 class QuietRunner(Runner):

@@ -37,7 +37,7 @@ _base_ = __import__('mmcentermask') and 'mmcentermask::centermask/{base}.py'
 classes = {classes!r}
 data_root = {data_root!r}
 max_iters = {max_iters}  # about {epochs} times through the images, {batch_size} an iteration
-load_from = None  # {weights}
+load_from = None  # a converted checkpoint of the same model trains faster: its class predictors are made anew
 
 model = dict(num_classes=len(classes))
 train_dataloader = dict(
@@ -249,12 +249,6 @@ def write_starting_config(
     images = len(train.content['images'])
     max_iters = min(90000, max(2000, round(48 * images / batch_size, -2)))
     root, splits = _paths(train, val)
-    backbone = cfg.model.backbone
-    frozen = not backbone.get('norm_cfg', {}).get('requires_grad', True) and not backbone.get('init_cfg')
-    weights = 'a converted checkpoint of the same model trains faster: its class predictors are made anew'
-    if frozen:
-        weights = 'needed: this model trains from a converted checkpoint, tools/convert_checkpoint.py'
-        told.append(f'{base} trains from weights: set load_from to a converted checkpoint.')
     absolute = Path(splits[1].ann_file).is_absolute()
     text = _CONFIG.format(
         command=f'python tools/train.py {out.name}',
@@ -267,7 +261,6 @@ def write_starting_config(
         max_iters=int(max_iters),
         epochs=round(max_iters * batch_size / images),
         batch_size=batch_size,
-        weights=weights,
         train=splits[0],
         val=splits[1],
         val_ann_file=repr(splits[1].ann_file) if absolute else f'data_root + {"/" + splits[1].ann_file!r}',

@@ -20,7 +20,7 @@ import torch
 from mmengine.runner import checkpoint as mmengine_checkpoint
 from mmengine.runner.checkpoint import CheckpointLoader
 
-from ..errors import CheckpointError, InputError
+from ..errors import CheckpointError, InputError, did_you_mean
 from .allow_list import ALLOWED
 from .convert import OTHER_PART, convert_state_dict, describe
 from .detect import find_kind
@@ -82,9 +82,11 @@ def _load_from_torchvision(filename: str, map_location: Any = None) -> Any:
             addresses = mmengine_checkpoint.get_torchvision_models()
         except ImportError as error:
             raise CheckpointError(
-                f'{filename} needs the package torchvision: pip install torchvision, or give one of '
-                f'{", ".join(addresses)} in the place of {name}, or a file.'
+                f'{filename} needs the package torchvision: pip install torchvision, or give a file or an address.'
             ) from error
+    if name not in addresses:
+        hint = did_you_mean(name, addresses, prefix='torchvision://')
+        raise CheckpointError(f'torchvision has no weights {name}, {hint or "give a file or an address."}')
     return load_from_name(addresses[name], map_location)
 
 

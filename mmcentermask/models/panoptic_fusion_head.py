@@ -3,11 +3,12 @@
 import torch
 from mmdet.models.seg_heads import HeuristicFusionHead
 from mmdet.registry import MODELS
-from mmdet.structures import INSTANCE_OFFSET
 from mmengine.structures import InstanceData, PixelData
 from torch import Tensor
 
 from mmcentermask.structures import decode_crop
+
+from ..structures.segment_ids import INSTANCE_OFFSET
 
 
 @MODELS.register_module()
