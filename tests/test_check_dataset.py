@@ -264,7 +264,9 @@ def test_a_defect_is_found_and_nothing_else(case, data):
 def test_every_kind_is_tried():
     tried = {kind for _, wanted in DEFECTS.values() for kind in wanted}
     # of these there are tests with other images below
-    assert set(RULES) == tried | {'image-turned', 'image-depth', 'image-alpha', 'number-as-text'}
+    below = {'image-turned', 'image-depth', 'image-alpha', 'number-as-text'}
+    panoptic = {'thing-or-stuff', 'png-differs', 'png-missing'}  # in test_panoptic_data.py
+    assert set(RULES) == tried | below | panoptic
 
 
 @pytest.mark.parametrize(

@@ -104,7 +104,7 @@ class CenterMask(SingleStageDetector):
         if strides is None:
             return x
         finest = strides[0] // 2 ** (len(x) - len(strides))
-        return x[(self.roi_head.mask_roi_extractor.featmap_strides[0] // finest).bit_length() - 1 :]
+        return x[int(self.roi_head.mask_roi_extractor.featmap_strides[0] // finest).bit_length() - 1 :]
 
     def loss(self, batch_inputs: Tensor, batch_data_samples: SampleList) -> dict:
         """Compute all losses.
