@@ -46,6 +46,10 @@ EXTRAS = {
     'lvis': ['lvis>=0.5.3'],  # to train and evaluate on LVIS
     'cityscapes': ['cityscapesScripts>=2.2'],  # for Cityscapes' own metric
     'panoptic': ['hotcoco>=1.3'],  # panoptic quality
+    'video': ['av>=14'],  # videos and streams
+    'tracking': ['trackers>=2', 'supervision>=0.30'],  # to number objects over frames
+    'parquet': ['pyarrow>=14'],  # tools/predict.py --format parquet
+    'large': ['rasterio>=1.3'],  # to read large images by windows
     'tests': ['pytest>=8', 'pytest-xdist>=3.5', 'hypothesis>=6'],
     'dev': ['ruff>=0.12'],
 }
