@@ -20,9 +20,7 @@ from .metadata import ExportMetadata
 from .onnx_graph import add_metadata, to_onnx
 from .verify import BOX_TOLERANCE, LEAST_IOU, SCORE_TOLERANCE, Comparison, images_to_compare, verify
 
-__all__ = ['BACKENDS', 'export_model', 'open_graph', 'quantize']
-
-BACKENDS = {'.onnx': 'onnxruntime', '.xml': 'openvino'}  # by the end of a file's name
+__all__ = ['export_model', 'open_graph', 'quantize']
 
 
 def export_model(
@@ -97,7 +95,7 @@ def open_graph(graph, metadata: ExportMetadata, path: Path, threads: int | None 
         threads (int, optional): Of the CPU. Defaults to the backend's choice.
     """
     write_files(path.parent, _files(graph, metadata, path))
-    return ExportedModel(str(path), BACKENDS[path.suffix], threads=threads)
+    return ExportedModel(str(path), threads=threads)
 
 
 def _files(graph, metadata: ExportMetadata, path: Path) -> dict[str, bytes]:

@@ -5,10 +5,12 @@ from dataclasses import asdict, dataclass, fields
 
 from ..errors import InputError
 
-__all__ = ['FORMAT_VERSION', 'KEY', 'ExportMetadata']
+__all__ = ['FORMAT_VERSION', 'INPUTS', 'KEY', 'OUTPUTS', 'ExportMetadata']
 
 KEY = 'mmcentermask'  # in the metadata of ONNX, and in the runtime information of OpenVINO
 FORMAT_VERSION = 1
+INPUTS = ('images', 'score_thr', 'iou_thr', 'max_per_img')
+OUTPUTS = ('boxes', 'scores', 'mask_scores', 'labels', 'image_index', 'masks')
 
 
 @dataclass

@@ -11,14 +11,11 @@ from torch import nn
 from ..apis.fast_inference import fold_batch_norms
 from ..errors import ExportError, InputError
 from .end_to_end import EndToEnd
-from .metadata import KEY, ExportMetadata
+from .metadata import INPUTS, KEY, OUTPUTS, ExportMetadata
 from .operators import replace_deform_convs
 
-__all__ = ['INPUTS', 'LEAST_SIDE', 'OUTPUTS', 'add_metadata', 'to_onnx']
+__all__ = ['add_metadata', 'to_onnx']
 
-INPUTS = ('images', 'score_thr', 'iou_thr', 'max_per_img')
-OUTPUTS = ('boxes', 'scores', 'mask_scores', 'labels', 'image_index', 'masks')
-LEAST_SIDE = 32  # pixels; the finest level that RoIs read would be less than 4 x 4
 _LEAST_OPSET, _DEFORM_CONV_OPSET, _NEWEST_OPSET = 16, 19, 20  # of RoIAlign with aligned corners, of DeformConv
 
 

@@ -8,11 +8,10 @@ from typing import Any
 import numpy as np
 
 from ..errors import InputError, MissingFileError
-from ..export.metadata import KEY, ExportMetadata
+from ..export.metadata import KEY, OUTPUTS, ExportMetadata
 
 __all__ = ['BACKENDS', 'OnnxRuntime', 'OpenVino', 'open_exported']
 
-_OUTPUTS = ('boxes', 'scores', 'mask_scores', 'labels', 'image_index', 'masks')
 _DAMAGED = '{path} cannot be read by {backend} ({error}): give a complete file that tools/export.py wrote.'
 
 
@@ -51,7 +50,7 @@ class OnnxRuntime:
 
     def run(self, inputs: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
         """Run the graph: name of an input -> value, name of an output -> value."""
-        return dict(zip(_OUTPUTS, self._session.run(_OUTPUTS, inputs)))
+        return dict(zip(OUTPUTS, self._session.run(OUTPUTS, inputs)))
 
 
 class OpenVino:
@@ -82,7 +81,7 @@ class OpenVino:
     def run(self, inputs: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
         """Run the graph: name of an input -> value, name of an output -> value."""
         found = self._model(inputs)
-        return {name: found[name] for name in _OUTPUTS}
+        return {name: found[name] for name in OUTPUTS}
 
 
 BACKENDS = {'onnxruntime': OnnxRuntime, 'openvino': OpenVino}

@@ -18,7 +18,7 @@ from .resizing import fitted_size, legacy_size
 
 __all__ = ['ExportedModel']
 
-_LEAST_SIDE = 32  # pixels of a resized image that the graph takes
+_LEAST_SIDE = 32  # pixels of a resized image; the finest level that RoIs read would be less than 4 x 4
 
 
 @dataclass
