@@ -6,7 +6,7 @@ import contextlib
 import glob
 import os
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 from urllib.parse import urlsplit
@@ -18,7 +18,16 @@ from PIL import Image
 
 from .errors import ImageError, InputError, MissingFileError
 
-__all__ = ['FULL_RANGE', 'ResultNames', 'describe', 'is_single', 'list_images', 'read_image', 'result_names']
+__all__ = [
+    'FULL_RANGE',
+    'ResultNames',
+    'describe',
+    'images_of_folder',
+    'is_single',
+    'list_images',
+    'read_image',
+    'result_names',
+]
 
 IMG_EXTENSIONS = ('.jpg', '.jpeg', '.png', '.ppm', '.bmp', '.pgm', '.tif', '.tiff', '.webp')  # those of mmdet
 FULL_RANGE = 2**15  # a 16-bit image that stays below uses 15 bits or fewer, and turns dark when cut to 8
@@ -55,7 +64,7 @@ def list_images(inputs: Any, recursive: bool = False) -> list:
     images = []
     for item in inputs if isinstance(inputs, (list, tuple)) else [inputs]:
         if isinstance(item, (str, os.PathLike)) and os.path.isdir(item):  # of a name that cannot be, Path's own fails
-            images += _images_of_folder(Path(item), recursive)
+            images += images_of_folder(item, recursive)
         elif _is_pattern(item):
             found = sorted(filter(os.path.isfile, glob.glob(item, recursive=True)))
             if not found:
@@ -77,23 +86,28 @@ def is_single(inputs: Any) -> bool:
     return not isinstance(inputs, (list, tuple))
 
 
-def _images_of_folder(folder: Path, recursive: bool) -> list[str]:
-    found = []
-    for parent, folders, files in os.walk(folder):
-        folders[:] = sorted(name for name in folders if not name.startswith('.'))
-        found += [
-            str(Path(parent, name))
-            for name in sorted(files)
-            if name.lower().endswith(IMG_EXTENSIONS) and not name.startswith('.')
-        ]
-        if not recursive:
-            break
-    if not found:
+def images_of_folder(folder: str | os.PathLike, recursive: bool) -> Iterator[str]:
+    """Yield the images of a folder in the order of their names, without a list of them all.
+
+    Args:
+        folder (str or PathLike): Hidden files and folders in it are left out.
+        recursive (bool): Look into the folders in it, too.
+
+    Raises:
+        InputError: If there is none.
+    """
+    empty = True
+    for parent, folders, files in os.walk(Path(folder)):
+        folders[:] = sorted(name for name in folders if not name.startswith('.')) if recursive else []
+        for name in sorted(files):
+            if name.lower().endswith(IMG_EXTENSIONS) and not name.startswith('.'):
+                empty = False
+                yield str(Path(parent, name))
+    if empty:
         more = '' if recursive else ', and folders in it are looked into with --recursive only'
         raise InputError(
             f'there is no image in the folder {folder}: give one with {", ".join(IMG_EXTENSIONS)} files{more}.'
         )
-    return found
 
 
 def _is_pattern(item: Any) -> bool:

@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import glob
 import json
-import os
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
 from ..atomic_write import atomic_write
 from ..errors import InputError, MissingFileError, OutputError
-from ..image_inputs import IMG_EXTENSIONS
+from ..image_inputs import images_of_folder
 from ..structures import Instances
 from .segmenter import Segmenter
 
@@ -44,7 +43,7 @@ def find_images(inputs: Iterable[str], image_dir: str | None = None, recursive: 
     for item in inputs:
         path = Path(item)
         if path.is_dir():
-            yield from _of_folder(path, recursive)
+            yield from images_of_folder(path, recursive)
         elif path.suffix.lower() in ('.txt', '.json') and path.is_file():
             names = _of_annotations(path) if path.suffix.lower() == '.json' else _of_list(path)
             folder = Path(image_dir) if image_dir is not None else path.parent
@@ -56,18 +55,6 @@ def find_images(inputs: Iterable[str], image_dir: str | None = None, recursive: 
             if not found:
                 raise MissingFileError(f'there is no file, folder or pattern {item!r} with images: correct the path.')
             yield from found
-
-
-def _of_folder(folder: Path, recursive: bool) -> Iterator[str]:
-    empty = True
-    for parent, folders, files in os.walk(folder):
-        folders[:] = sorted(name for name in folders if not name.startswith('.')) if recursive else []
-        for name in sorted(files):
-            if name.lower().endswith(IMG_EXTENSIONS) and not name.startswith('.'):
-                empty = False
-                yield os.path.join(parent, name)
-    if empty:
-        raise InputError(f'there is no image in the folder {folder}: give one with {", ".join(IMG_EXTENSIONS)} files.')
 
 
 def _of_list(path: Path) -> Iterator[str]:
