@@ -43,8 +43,8 @@ metrics: env # the evaluations of LVIS, Cityscapes and panoptic segmentation; wh
 hub: env # the Hugging Face hub's client
 	$(BESIDE) huggingface_hub==2.4.0 safetensors==0.8.0 || echo 'huggingface_hub could not be installed: the tests of the hub are skipped.'
 
-export: env # what writes and runs exported models, and supervision, which takes results
-	$(BESIDE) --no-deps onnx==1.23.2 onnxruntime==1.32.0 openvino==2026.4.1 openvino-telemetry protobuf flatbuffers ml_dtypes supervision==0.31.2 defusedxml pydeprecate requests urllib3 idna certifi charset-normalizer || echo 'onnxruntime or openvino could not be installed: the tests of exported models are skipped.'
+export: env # what writes and runs exported models, and what takes or writes their results
+	$(BESIDE) --no-deps onnx==1.23.2 onnxruntime==1.32.0 openvino==2026.4.1 openvino-telemetry protobuf flatbuffers ml_dtypes supervision==0.31.2 defusedxml pydeprecate requests urllib3 idna certifi charset-normalizer av==18.1.0 trackers==2.6.1 pyarrow==26.0.1 || echo 'onnxruntime, openvino or PyAV could not be installed: the tests of exported models and of videos are skipped.'
 
 web: env # a browser and onnxruntime for it, of npm
 	@test -d '$(VENV)/web/node_modules' || npm install --silent --no-audit --no-fund --prefix '$(VENV)/web' onnxruntime-web@1.30.0 playwright-core@1.65.1 @sparticuz/chromium@147.0.0 || echo 'Chromium could not be installed: the test of the web page is skipped.'

@@ -10,8 +10,8 @@ import sys
 from pathlib import Path
 
 from mmcentermask.atomic_write import check_writable
-from mmcentermask.errors import InputError
 from mmcentermask.runtime import Segmenter
+from mmcentermask.runtime.command import run_command
 from mmcentermask.runtime.large_image import read_reduced
 
 
@@ -48,13 +48,7 @@ def predict(args: argparse.Namespace) -> None:
 
 def main(argv: list[str] | None = None) -> int:
     """Run the command; return 0, or 1 after one sentence on what is wrong with its input."""
-    args = parse_args(argv)
-    try:
-        predict(args)
-    except InputError as error:
-        print(f'error: {error}', file=sys.stderr)
-        return 1
-    return 0
+    return run_command(predict, parse_args(argv))
 
 
 if __name__ == '__main__':

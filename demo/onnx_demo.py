@@ -10,25 +10,16 @@ object.
 """
 
 import argparse
-import contextlib
-import json
-import os
 import sys
-import tempfile
-import time
-from collections import deque
-from collections.abc import Iterator
 from pathlib import Path
+from urllib.parse import urlsplit
 
-import cv2
-import numpy as np
-
-from mmcentermask.atomic_write import atomic_write, check_writable
-from mmcentermask.errors import InputError, MissingFileError, OutputError
+from mmcentermask.atomic_write import check_writable
+from mmcentermask.errors import InputError
 from mmcentermask.image_inputs import list_images, result_names
 from mmcentermask.runtime import Segmenter
-
-VIDEOS = ('.mp4', '.avi', '.mov', '.mkv', '.webm', '.m4v', '.mpg', '.mpeg')
+from mmcentermask.runtime.command import run_command
+from mmcentermask.runtime.video import is_video, predict_video, show_in_window
 
 
 def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
@@ -67,89 +58,29 @@ def predict_images(segmenter: Segmenter, images: list, args: argparse.Namespace)
         raise InputError(f'{failed} of {len(images)} images failed, which the warnings name.')
 
 
-def read_frames(capture: cv2.VideoCapture, most: int | None, kept: deque) -> Iterator[np.ndarray]:
-    """Yield frames, uint8 (H, W, 3) in BGR, and keep them for whoever draws."""
-    number = 0
-    while most is None or number < most:
-        there, frame = capture.read()
-        if not there:
-            return
-        kept.append(frame)
-        number += 1
-        yield frame
-
-
-def predict_video(segmenter: Segmenter, source: str, args: argparse.Namespace) -> None:
+def predict_one_video(segmenter: Segmenter, source: str, args: argparse.Namespace) -> None:
     """Predict, draw and write a video or what a camera sees; Ctrl-C ends it in order."""
-    is_camera = source.isdecimal()
-    if not is_camera and not os.path.isfile(source):
-        raise MissingFileError(f'there is no video {source}: correct the path.')
-    # silent, for in the place of its warnings is the sentence below; OpenCV 5 has moved it
-    (cv2.setLogLevel if hasattr(cv2, 'setLogLevel') else cv2.utils.logging.setLogLevel)(0)
-    capture = cv2.VideoCapture(int(source) if is_camera else source)
-    if not capture.isOpened():
-        what = f'the camera {source}' if is_camera else f'the video {source}'
-        how = 'see that it is connected and no other program uses it' if is_camera else 'give a complete file'
-        raise InputError(f'{what} cannot be opened: {how}.')
-    name = f'camera{source}' if is_camera else Path(source).stem
+    name = f'camera{source}' if source.isdecimal() else Path(urlsplit(source).path).stem or 'stream'
     video, lines = Path(args.out_dir, 'vis', f'{name}.mp4'), Path(args.out_dir, 'preds', f'{name}.jsonl')
-    rate = capture.get(cv2.CAP_PROP_FPS)
-    rate = rate if 1 <= rate <= 240 else 25
-    number, began, writer, kept = 0, time.perf_counter(), None, deque()
-    results = segmenter.predict(read_frames(capture, args.frames, kept), args.threshold, args.classes, args.batch_size)
-    video.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(dir=video.parent) as unfinished, atomic_write(lines) as file:
-        path = os.path.join(unfinished, video.name)
-        with contextlib.suppress(KeyboardInterrupt):
-            for found in results:
-                frame = found.draw(kept.popleft())
-                if writer is None:
-                    writer = cv2.VideoWriter(path, cv2.VideoWriter_fourcc(*'mp4v'), rate, frame.shape[1::-1])
-                    if not writer.isOpened():
-                        raise OutputError(f'{video} cannot be written by this OpenCV: pip install another one.')
-                writer.write(frame)
-                file.write(json.dumps({'frame': number, **found.to_dict()}).encode() + b'\n')
-                number += 1
-                if args.show and show(frame):
-                    break
-        if writer is None:
-            raise InputError(f'{source} has no frame that can be read: give a complete video.')
-        writer.release()
-        os.replace(path, video)
-    speed = number / (time.perf_counter() - began)
-    print(f'{number} frame(s), {speed:.1f} a second: drawn in {video}, as numbers in {lines}')
+    show = show_in_window if args.show else None
+    done = predict_video(segmenter, source, video, lines, args.threshold, args.classes, args.frames, show=show)
+    print(f'{done.frames} frame(s), {done.speed:.1f} a second: drawn in {video}, as numbers in {lines}')
 
 
-def show(frame: np.ndarray) -> bool:
-    """Show a frame; return whether q was pressed."""
-    try:
-        if sys.platform == 'linux' and not os.environ.keys() & {'DISPLAY', 'WAYLAND_DISPLAY'}:
-            raise cv2.error('no screen')  # for which Qt would abort the process
-        cv2.imshow('mmcentermask', frame)
-        return cv2.waitKey(1) & 0xFF == ord('q')
-    except cv2.error as error:
-        raise InputError(
-            '--show needs a screen and an OpenCV with windows: pip uninstall -y opencv-python-headless && pip install '
-            'opencv-python, or leave it out.'
-        ) from error
+def predict(args: argparse.Namespace) -> None:
+    """Predict as the command line says."""
+    check_writable(args.out_dir)
+    options = dict(backend=args.backend, device=args.device, threads=args.threads, max_per_img=args.max_per_img)
+    if len(args.inputs) == 1 and is_video(args.inputs[0]):
+        predict_one_video(Segmenter(args.model, **options), args.inputs[0], args)
+    else:
+        images = list_images(args.inputs, args.recursive)
+        predict_images(Segmenter(args.model, **options), images, args)
 
 
 def main(argv: list[str] | None = None) -> int:
     """Run the command; return 0, or 1 after one sentence on what is wrong with its input."""
-    args = parse_args(argv)
-    try:
-        check_writable(args.out_dir)
-        options = dict(backend=args.backend, device=args.device, threads=args.threads, max_per_img=args.max_per_img)
-        first = args.inputs[0]
-        if len(args.inputs) == 1 and (first.isdecimal() or first.lower().endswith(VIDEOS)):
-            predict_video(Segmenter(args.model, **options), first, args)
-        else:
-            images = list_images(args.inputs, args.recursive)
-            predict_images(Segmenter(args.model, **options), images, args)
-    except InputError as error:
-        print(f'error: {error}', file=sys.stderr)
-        return 1
-    return 0
+    return run_command(predict, parse_args(argv))
 
 
 if __name__ == '__main__':

@@ -9,18 +9,15 @@ pixels), labels, class_names, scores, mask_scores and masks (COCO RLE), one of e
 """
 
 import argparse
-import os
 import sys
 from pathlib import Path
 from urllib.parse import urlsplit
 
-import cv2
-import numpy as np
-
 from mmcentermask.atomic_write import check_writable
 from mmcentermask.errors import InputError
 from mmcentermask.runtime import Segmenter
-from mmcentermask.runtime.video import predict_video
+from mmcentermask.runtime.command import run_command
+from mmcentermask.runtime.video import predict_video, show_in_window
 
 
 def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
@@ -40,22 +37,6 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
     parser.add_argument('--device', help='where to predict (default: the GPU, else the CPU)')
     parser.add_argument('--threads', type=int, help='of the CPU (default: all cores)')
     return parser.parse_args(argv)
-
-
-def show(frame: np.ndarray, speed: float) -> bool:
-    """Show a frame and the frames a second; return whether q was pressed."""
-    try:
-        if sys.platform == 'linux' and not os.environ.keys() & {'DISPLAY', 'WAYLAND_DISPLAY'}:
-            raise cv2.error('no screen')  # for which Qt would abort the process
-        frame = frame.copy()
-        cv2.putText(frame, f'{speed:.1f} FPS', (10, 30), cv2.FONT_HERSHEY_SIMPLEX, 1, (255, 255, 255), 2)
-        cv2.imshow('mmcentermask', frame)
-        return cv2.waitKey(1) & 0xFF == ord('q')
-    except cv2.error as error:
-        raise InputError(
-            '--show needs a screen and an OpenCV with windows: pip uninstall -y opencv-python-headless && pip install '
-            'opencv-python, or leave it out.'
-        ) from error
 
 
 def predict(args: argparse.Namespace) -> None:
@@ -78,7 +59,7 @@ def predict(args: argparse.Namespace) -> None:
         args.frames,
         args.realtime,
         args.track,
-        show if args.show else None,
+        show_in_window if args.show else None,
     )
     left_out = f', {done.dropped} left out' if done.dropped else ''
     drawn = '' if args.no_video else f'drawn in {video}, '
@@ -87,13 +68,7 @@ def predict(args: argparse.Namespace) -> None:
 
 def main(argv: list[str] | None = None) -> int:
     """Run the command; return 0, or 1 after one sentence on what is wrong with its input."""
-    args = parse_args(argv)
-    try:
-        predict(args)
-    except InputError as error:
-        print(f'error: {error}', file=sys.stderr)
-        return 1
-    return 0
+    return run_command(predict, parse_args(argv))
 
 
 if __name__ == '__main__':

@@ -1,6 +1,7 @@
 """What the model tests share: a small CenterMask and ground truth for it, and the names of the published configs."""
 
 import re
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -20,6 +21,7 @@ ROOT = Path(__file__).parents[1]
 CONFIGS = ROOT / 'configs' / 'centermask'
 
 register_all_modules()
+sys.path.append(str(Path(sys.prefix, 'export')))  # where `make test` puts what runs exported models
 
 
 def published(folder=CONFIGS):

@@ -1,16 +1,12 @@
 """Exported files for tests of the runtime: of a model, and graphs whose outputs are constants."""
 
-import sys
 from dataclasses import replace
-from pathlib import Path
 
 import numpy as np
 import pytest
 
 from mmcentermask.apis import CenterMaskInferencer
 from mmcentermask.export.metadata import FORMAT_VERSION, KEY, ExportMetadata
-
-sys.path.append(str(Path(sys.prefix, 'export')))  # where `make test` puts it, apart from the environment
 
 METADATA = ExportMetadata(
     format_version=FORMAT_VERSION,

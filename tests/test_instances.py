@@ -3,7 +3,6 @@
 import base64
 import json
 import sys
-from pathlib import Path
 
 import cv2
 import numpy as np
@@ -184,7 +183,6 @@ def test_drawing_and_writing(tmp_path):
 
 
 def test_supervision(monkeypatch):
-    sys.path.append(str(Path(sys.prefix, 'export')))  # where `make test` puts it, apart from the environment
     supervision = pytest.importorskip('supervision')
     masks = shapes()
     masks[0, 0, 59] = True  # beyond the box

@@ -95,10 +95,10 @@ def test_every_frame_is_drawn_at_its_time_with_the_sound(tmp_path):
 
 
 def test_frames_of_odd_sides(tmp_path):
-    from mmcentermask.runtime.video import _VideoWriter
+    from mmcentermask.runtime.video_files import _PyAVWriter
 
     reader = SimpleNamespace(rate=Fraction(10), sound=None)
-    with _VideoWriter(tmp_path / 'odd.mp4', np.zeros((33, 35, 3), np.uint8), reader) as writer:
+    with _PyAVWriter(tmp_path / 'odd.mp4', np.zeros((33, 35, 3), np.uint8), reader) as writer:
         for _ in range(3):
             writer.write(np.full((33, 35, 3), 90, np.uint8), None)
     times, frames, _ = read_video(tmp_path / 'odd.mp4')

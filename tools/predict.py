@@ -31,8 +31,8 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
     return parser.parse_args(argv)
 
 
-def predict(args: argparse.Namespace) -> int:
-    """Predict as the command line says; return the number of images that failed."""
+def predict(args: argparse.Namespace) -> None:
+    """Predict as the command line says."""
     from mmcentermask.errors import InputError
     from mmcentermask.runtime import Segmenter
     from mmcentermask.runtime.many_images import find_images, predict_to_folder
@@ -56,23 +56,16 @@ def predict(args: argparse.Namespace) -> int:
     before = f' ({counts["done_before"]:,} were done before)' if counts['done_before'] else ''
     print(f'{counts["images"]:,} images{before}, {counts["objects"]:,} objects, in {args.out}')
     if counts['failed']:
-        print(
-            f'error: {counts["failed"]:,} images cannot be used; their rows have the reason as "error".',
-            file=sys.stderr,
-        )
-    return counts['failed']
+        raise InputError(f'{counts["failed"]:,} images cannot be used; their rows have the reason as "error".')
 
 
 def main(argv: list[str] | None = None) -> int:
     """Run the command; return 0, or 1 after one sentence on what is wrong with its input."""
     args = parse_args(argv)
-    from mmcentermask.errors import InputError
+    from mmcentermask.runtime.command import run_command
 
     try:
-        return int(predict(args) > 0)
-    except InputError as error:
-        print(f'error: {error}', file=sys.stderr)
-        return 1
+        return run_command(predict, args)
     except KeyboardInterrupt:
         print('Interrupted; the same command goes on from here.', file=sys.stderr)
         return 130

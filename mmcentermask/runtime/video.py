@@ -4,29 +4,30 @@ from __future__ import annotations
 
 import contextlib
 import json
+import os
 import queue
 import sys
 import threading
 import time
 from collections.abc import Callable, Iterable, Iterator
-from fractions import Fraction
 from pathlib import Path
 from typing import Any, NamedTuple
+from urllib.parse import urlsplit
 
 import cv2
 import numpy as np
 
 from ..atomic_write import atomic_write
-from ..errors import ImageError, InputError, MissingFileError, OutputError
+from ..errors import InputError
 from ..structures import Instances
 from .segmenter import Segmenter
+from .video_files import Frame, FrameReader, open_writer
 
-__all__ = ['VideoSummary', 'is_video', 'predict_video']
+__all__ = ['VideoSummary', 'is_video', 'predict_video', 'show_in_window']
 
-_VIDEOS = ('.mp4', '.avi', '.mov', '.mkv', '.webm', '.m4v', '.mpg', '.mpeg', '.ts', '.gif')
-_AHEAD = 4  # frames that wait between two threads
-_CAMERA_RATE = Fraction(30)  # frames a second, of a camera or stream that does not say
-_TICK = Fraction(1, 90000)  # seconds, in which a frame's time is given
+_VIDEOS = ('.mp4', '.avi', '.mov', '.mkv', '.webm', '.m4v', '.mpg', '.mpeg', '.ts')
+_STREAMS = ('rtsp', 'rtmp', 'udp', 'srt')
+_AHEAD = 4  # frames that wait to be drawn
 
 
 class VideoSummary(NamedTuple):
@@ -38,14 +39,10 @@ class VideoSummary(NamedTuple):
     speed: float
 
 
-class _Frame(NamedTuple):
-    pixels: np.ndarray  # uint8 (H, W, 3), BGR
-    seconds: float | None  # since the first frame
-
-
 def is_video(source: str) -> bool:
     """Tell whether an input is a video file, a stream's address or the number of a camera."""
-    return source.isdecimal() or '://' in source or Path(source).suffix.lower() in _VIDEOS
+    address = urlsplit(source)
+    return source.isdecimal() or address.scheme in _STREAMS or Path(address.path).suffix.lower() in _VIDEOS
 
 
 def predict_video(
@@ -62,7 +59,8 @@ def predict_video(
 ) -> VideoSummary:
     """Find the objects of a video's frames, draw them into a copy of it, and write them as numbers.
 
-    Ctrl-C ends it in order: what was done until then is whole. The sound of a file is copied as it is.
+    Ctrl-C ends it in order: what was done until then is whole. Where PyAV is installed, files keep their times, their
+    sound and the way up of a phone's video; OpenCV, which is there in any case, knows none of these.
 
     Args:
         segmenter (Segmenter): Predicts.
@@ -88,16 +86,16 @@ def predict_video(
     >>> predict_video(Segmenter('model.onnx'), 'street.mp4', 'drawn.mp4', 'street.jsonl')  # doctest: +SKIP
     """
     with contextlib.ExitStack() as stack:
-        reader = stack.enter_context(_Reader(source, most, realtime))
+        reader = stack.enter_context(FrameReader(source, most, realtime))
         tracker = _Tracker(threshold, float(reader.rate)) if track else None
         first = reader.get()
         if first is None:
             raise InputError(f'{source} has no frame that can be read: give a complete video.')
-        drawn = None if video is None else stack.enter_context(_VideoWriter(video, first.pixels, reader))
+        drawn = None if video is None else stack.enter_context(open_writer(video, first.pixels, reader))
         written = None if lines is None else stack.enter_context(atomic_write(lines, 'choose another folder'))
         began, frames, objects, ended = time.perf_counter(), 0, 0, threading.Event()
 
-        def finish(frame: _Frame, found: Instances, ids: list[int] | None, number: int) -> None:
+        def finish(frame: Frame, found: Instances, ids: list[int] | None, number: int) -> None:
             if written is not None:
                 row = {'frame': number, 'seconds': frame.seconds, **found.to_dict()}
                 row.update({} if ids is None else {'track_ids': ids})
@@ -121,7 +119,7 @@ def predict_video(
     return VideoSummary(frames, objects, reader.dropped, frames / (time.perf_counter() - began))
 
 
-def _with_first(first: _Frame, reader: _Reader) -> Iterator[_Frame]:
+def _with_first(first: Frame, reader: FrameReader) -> Iterator[Frame]:
     frame = first
     while frame is not None:
         yield frame
@@ -165,211 +163,6 @@ class _Worker:
                     self._error = error
 
 
-class _Reader:
-    """Reads frames in a thread, a few ahead."""
-
-    def __init__(self, source: str, most: int | None, realtime: bool) -> None:
-        self.dropped, self._most, self._realtime = 0, most, realtime
-        self._frames: queue.Queue = queue.Queue(1 if realtime else _AHEAD)
-        self._ended = threading.Event()
-        self._source = _Camera(source) if source.isdecimal() else _File(source)
-        self.rate, self.sound = self._source.rate, None if realtime else self._source.sound
-        self._thread = threading.Thread(target=self._run, daemon=True)
-
-    def __enter__(self) -> _Reader:
-        self._thread.start()
-        return self
-
-    def __exit__(self, *args: Any) -> None:
-        self._ended.set()
-        self._thread.join()
-        self._source.close()
-
-    def get(self) -> _Frame | None:
-        """Return the next frame, None after the last."""
-        frame = self._frames.get()
-        if isinstance(frame, Exception):
-            raise frame
-        return frame
-
-    def _run(self) -> None:
-        last: _Frame | Exception | None = None
-        try:
-            began = time.perf_counter()
-            for number, frame in enumerate(self._source.frames()):
-                if self._ended.is_set() or number == self._most:
-                    break
-                if self._realtime and frame.seconds is not None and not isinstance(self._source, _Camera):
-                    time.sleep(max(0.0, frame.seconds - (time.perf_counter() - began)))  # as a player does
-                self._put(frame)
-        except Exception as error:  # for the thread that predicts
-            last = error
-        self._put(last, must=True)
-
-    def _put(self, item: Any, must: bool = False) -> None:
-        while not self._ended.is_set():
-            try:
-                return self._frames.put(item, timeout=0.1)
-            except queue.Full:
-                if self._realtime and not must:
-                    with contextlib.suppress(queue.Empty):
-                        self._frames.get_nowait()
-                        self.dropped += 1
-        return None
-
-
-class _Camera:
-    sound = None
-
-    def __init__(self, source: str) -> None:
-        # silent, for in the place of its warnings is the sentence below; OpenCV 5 has moved it
-        (cv2.setLogLevel if hasattr(cv2, 'setLogLevel') else cv2.utils.logging.setLogLevel)(0)
-        self._capture = cv2.VideoCapture(int(source))
-        if not self._capture.isOpened():
-            raise InputError(
-                f'the camera {source} cannot be opened: see that it is connected and no other program uses it.'
-            )
-        rate = self._capture.get(cv2.CAP_PROP_FPS)
-        self.rate = Fraction(rate).limit_denominator(1000) if 1 <= rate <= 240 else _CAMERA_RATE
-
-    def frames(self) -> Iterator[_Frame]:
-        began = None
-        while True:
-            there, pixels = self._capture.read()
-            if not there:
-                return
-            began = time.perf_counter() if began is None else began
-            yield _Frame(pixels, time.perf_counter() - began)
-
-    def close(self) -> None:
-        self._capture.release()
-
-
-class _File:
-    """A video file or stream, by PyAV."""
-
-    def __init__(self, source: str) -> None:
-        av = _import_av()
-        self._name = source
-        if '://' not in source and not Path(source).is_file():
-            raise MissingFileError(f'there is no video {source}: correct the path.')
-        try:
-            self._container = av.open(source)
-            self._video = self._container.streams.video[0]
-        except (av.FFmpegError, IndexError) as error:
-            reason = getattr(error, 'strerror', error)
-            raise ImageError(f'the video {source} cannot be opened ({reason}): give a complete video.') from error
-        self._video.thread_type = 'AUTO'
-        self.rate = self._video.average_rate or self._video.guessed_rate or _CAMERA_RATE
-        self.sound = source if self._container.streams.audio and '://' not in source else None
-
-    def frames(self) -> Iterator[_Frame]:
-        import av
-
-        first = None
-        try:
-            for frame in self._container.decode(self._video):
-                pixels = frame.to_ndarray(format='bgr24')
-                if frame.rotation:  # of a phone that was held upright
-                    pixels = np.ascontiguousarray(np.rot90(pixels, round(frame.rotation / 90)))
-                first = frame.time if first is None else first
-                yield _Frame(pixels, None if frame.time is None else frame.time - (first or 0.0))
-        except av.FFmpegError as error:
-            print(f'warning: {self._name} is damaged ({error}): its frames end here.', file=sys.stderr, flush=True)
-
-    def close(self) -> None:
-        self._container.close()
-
-
-def _import_av() -> Any:
-    try:
-        import av
-    except ImportError as error:
-        raise InputError(
-            "videos need the package av (PyAV), which is not installed: pip install 'mmcentermask[video]'."
-        ) from error
-    return av
-
-
-class _VideoWriter:
-    """Writes an MP4 file, which gets its name at the end, with the sound of the source."""
-
-    def __init__(self, path: str | Path, first: np.ndarray, reader: _Reader) -> None:
-        self._path, self._size, self._reader = Path(path), first.shape[1::-1], reader
-
-    def __enter__(self) -> _VideoWriter:
-        av = _import_av()
-        self._stack = contextlib.ExitStack()
-        file = self._stack.enter_context(atomic_write(self._path, 'choose another folder'))
-        try:
-            self._container = av.open(file, 'w', format='mp4')
-            name = next(name for name in ('libx264', 'h264', 'mpeg4') if name in av.codecs_available)
-            self._video = self._container.add_stream(name, rate=self._reader.rate)
-        except (av.FFmpegError, StopIteration) as error:
-            self._stack.__exit__(*sys.exc_info())
-            raise OutputError(f'{self._path} cannot be written ({error}): pip install another PyAV.') from error
-        width, height = self._size
-        self._video.width, self._video.height = width + width % 2, height + height % 2  # as its colors need
-        self._video.pix_fmt, self._video.codec_context.time_base = 'yuv420p', _TICK
-        self._sound = self._open_sound(av)
-        self._last, self._next = -1, 0
-        return self
-
-    def _open_sound(self, av: Any) -> Any:
-        if self._reader.sound is None:
-            return None
-        source = av.open(self._reader.sound)
-        stream = source.streams.audio[0]
-        try:
-            return source, source.demux(stream), self._container.add_stream_from_template(stream)
-        except (av.FFmpegError, ValueError):  # a kind of sound that MP4 cannot hold
-            source.close()
-            return None
-
-    def write(self, pixels: np.ndarray, seconds: float | None) -> None:
-        """Add a frame."""
-        av = _import_av()
-        if pixels.shape[1::-1] != self._size:
-            pixels = cv2.resize(pixels, self._size)  # a stream may change its size
-        height, width = pixels.shape[:2]
-        pixels = cv2.copyMakeBorder(pixels, 0, height % 2, 0, width % 2, cv2.BORDER_REPLICATE)
-        frame = av.VideoFrame.from_ndarray(pixels, format='bgr24')
-        step = round(1 / (_TICK * self._reader.rate))
-        time_stamp = self._next if seconds is None else round(seconds / _TICK)
-        frame.pts = max(time_stamp, self._last + 1)
-        self._last, self._next = frame.pts, frame.pts + step
-        frame.time_base = _TICK
-        self._mux(self._video.encode(frame))
-        self._copy_sound(self._last * _TICK)
-
-    def _copy_sound(self, until: float) -> None:
-        if self._sound is None:
-            return
-        _, packets, stream = self._sound
-        for packet in packets:
-            if packet.dts is None:
-                continue
-            packet.stream = stream
-            self._mux([packet])
-            if packet.pts * packet.time_base > until:
-                return
-
-    def _mux(self, packets: list) -> None:
-        try:
-            self._container.mux(packets)
-        except OSError as error:
-            raise OutputError(f'{self._path} cannot be written ({error}): choose another folder.') from error
-
-    def __exit__(self, *args: Any) -> None:
-        with contextlib.suppress(Exception) if args[0] else contextlib.nullcontext():
-            if self._last >= 0:
-                self._mux(self._video.encode())
-            self._container.close()
-        if self._sound is not None:
-            self._sound[0].close()
-        self._stack.__exit__(*args)
-
-
 class _Tracker:
     """Numbers objects over frames, by ByteTrack of the package trackers."""
 
@@ -393,3 +186,23 @@ class _Tracker:
         ids = np.full(len(found), -1)
         ids[tracked.data['row'].astype(int)] = tracked.tracker_id
         return ids.tolist()
+
+
+def show_in_window(frame: np.ndarray, speed: float) -> bool:
+    """Show a frame and the frames a second in a window; return whether q was pressed.
+
+    Raises:
+        InputError: If there is no screen, or an OpenCV without windows.
+    """
+    try:
+        if sys.platform == 'linux' and not os.environ.keys() & {'DISPLAY', 'WAYLAND_DISPLAY'}:
+            raise cv2.error('no screen')  # for which Qt would abort the process
+        frame = frame.copy()
+        cv2.putText(frame, f'{speed:.1f} FPS', (10, 30), cv2.FONT_HERSHEY_SIMPLEX, 1, (255, 255, 255), 2)
+        cv2.imshow('mmcentermask', frame)
+        return cv2.waitKey(1) & 0xFF == ord('q')
+    except cv2.error as error:
+        raise InputError(
+            '--show needs a screen and an OpenCV with windows: pip uninstall -y opencv-python-headless && pip install '
+            'opencv-python, or leave it out.'
+        ) from error

@@ -1,0 +1,27 @@
+"""Runs a command that may do without torch; ``apis.report_input_errors`` does for the others."""
+
+import sys
+from collections.abc import Callable
+from typing import Any
+
+from ..errors import InputError
+
+__all__ = ['run_command']
+
+
+def run_command(job: Callable[[Any], None], args: Any) -> int:
+    """Run a command; bad input gives one sentence on stderr, any other error keeps its traceback.
+
+    Args:
+        job (Callable): What to do.
+        args (Any): Its argument, the command line.
+
+    Returns:
+        int: Exit code, 0 or 1.
+    """
+    try:
+        job(args)
+    except InputError as error:
+        print(f'error: {error}', file=sys.stderr)
+        return 1
+    return 0
