@@ -106,7 +106,8 @@ def predict_to_folder(
     """
     folder = Path(folder)
     suffix, encode, decode = _format(file_format)
-    _check_settings(folder, {**settings, 'format': file_format})
+    settings = {**settings, 'format': file_format}
+    _check_settings(folder, settings)
     parts = sorted(folder.glob(f'part-*{suffix}'))
     done = {row['file_name'] for part in parts for row in decode(part)}
     number = int(parts[-1].stem.split('-')[1]) + 1 if parts else 0
@@ -116,6 +117,9 @@ def predict_to_folder(
     def write() -> None:
         nonlocal number
         if rows:
+            if not (folder / _SETTINGS).exists():  # not before there is a result that they are of
+                with atomic_write(folder / _SETTINGS, _HINT) as file:
+                    file.write(json.dumps(settings, indent=1).encode())
             with atomic_write(folder / f'part-{number:05}{suffix}', _HINT) as file:
                 file.write(encode(rows))
             number += 1
@@ -154,9 +158,6 @@ def _check_settings(folder: Path, settings: dict[str, Any]) -> None:
         if changed:
             told = ', '.join(f'{key} {old.get(key)!r} and not {settings[key]!r}' for key in changed)
             raise InputError(f'{folder} holds results of another run ({told}): choose another folder with --out.')
-        return
-    with atomic_write(path, _HINT) as file:
-        file.write(json.dumps(settings, indent=1).encode())
 
 
 def _format(name: str):
