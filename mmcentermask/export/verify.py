@@ -6,8 +6,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+import torch
 from mmcv.transforms import Compose
 from mmdet.datasets.transforms import Resize
+from mmdet.structures.bbox import bbox_overlaps
 from pycocotools import mask as mask_api
 
 from ..apis.torch_model import TorchModel
@@ -102,15 +104,8 @@ def _scores(instances: Instances) -> np.ndarray:
 def _excused(one: Instances, i: int, other: Instances) -> bool:
     tied = np.abs(other.scores - one.scores[i]) <= SCORE_TOLERANCE
     rivals = tied & (other.labels == one.labels[i])
-    overlaps = _box_iou(one.boxes[i], other.boxes[rivals]) > 0.5
-    return bool(overlaps.any()) or bool(tied[-1:].any())
-
-
-def _box_iou(box: np.ndarray, boxes: np.ndarray) -> np.ndarray:
-    sides = np.minimum(box[2:], boxes[:, 2:]) - np.maximum(box[:2], boxes[:, :2])
-    inside = sides.clip(min=0).prod(axis=1)
-    areas = (box[2:] - box[:2]).prod() + (boxes[:, 2:] - boxes[:, :2]).prod(axis=1)
-    return inside / np.maximum(areas - inside, 1e-6)
+    overlaps = bbox_overlaps(torch.from_numpy(one.boxes[i, None]), torch.from_numpy(other.boxes[rivals]))
+    return bool((overlaps > 0.5).any()) or bool(tied[-1:].any())
 
 
 def _iou(expected: dict, found: dict) -> float:
