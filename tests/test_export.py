@@ -25,7 +25,7 @@ from mmcentermask.export.end_to_end import EndToEnd, check_exportable
 from mmcentermask.export.metadata import ExportMetadata
 from mmcentermask.export.verify import Comparison, compare, images_to_compare
 from mmcentermask.runtime.exported_model import ExportedModel
-from mmcentermask.structures import Instances
+from mmcentermask.structures import Instances, decode_segment_ids
 
 LITE = 'centermask_lite_V_19_slim_dw_eSE_FPN_ms_4x'
 V1_LITE = 'v1/centermask_M_v2_FPN_lite_res600_ms_bs16_4x'
@@ -182,6 +182,52 @@ def test_openvino_file_of_one_size(checkpoint, tmp_path):
     assert metadata.verification['objects'] == 160 and metadata.verification['box'] < 0.1
 
 
+@pytest.fixture(scope='module')
+def panoptic(tmp_path_factory):
+    """A panoptic config of small images, and a checkpoint with the weights of a case."""
+    folder = tmp_path_factory.mktemp('panoptic')
+    config, checkpoint = folder / 'small.py', folder / 'small.pth'
+    config.write_text(
+        f"_base_ = '{CONFIGS}/panoptic-centermask_v39-ese_fpn_ms-3x_coco.py'\n"
+        "resize = dict(type='Resize', scale=(160, 128), keep_ratio=True)\n"
+        "pipeline = [dict(type='LoadImageFromFile'), resize, dict(type='PackDetInputs')]\n"
+        'test_dataloader = dict(dataset=dict(pipeline=pipeline))\n'
+        'model = dict(test_cfg=dict(max_per_img=20, panoptic=dict(score_thr=0.05, stuff_area_limit=64)))\n'
+    )
+    torch.save(dict(state_dict=build_model('panoptic_centermask_V_39_eSE_FPN_ms_3x').state_dict()), checkpoint)
+    return config, checkpoint
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize('file_format, package', [('onnx', 'onnxruntime'), ('openvino', 'openvino')])
+def test_a_panoptic_file_gives_the_same_map(panoptic, tmp_path, capsys, file_format, package):
+    pytest.importorskip('onnx'), pytest.importorskip(package)
+    from mmcentermask import Segmenter
+
+    out = tmp_path / f'panoptic{".onnx" if file_format == "onnx" else ".xml"}'
+    assert run_export(panoptic, '--format', file_format, '--out', out) == 0
+    assert 'pixels of another class' in capsys.readouterr().out
+    image = images_to_compare(None)[0]
+    found, expected = (Segmenter(*model).predict(image, threshold=0) for model in ([out], panoptic))
+    metadata = found.segments_info
+    labels = {segment['label'] for segment in metadata}
+    assert min(labels) < 80 <= max(labels) and len(labels) > 3
+    assert (found.segment_ids != expected.segment_ids).mean() < 1e-3
+    assert sum(segment['area'] for segment in metadata) == (found.segment_ids > 0).sum()
+    found.save(tmp_path / 'ids.png', form='panoptic')
+    assert np.array_equal(decode_segment_ids((tmp_path / 'ids.png').read_bytes()), found.segment_ids)
+    assert found.draw(image).shape == image.shape
+    with pytest.raises(InputError, match='cannot hold segments: give a .png file'):
+        found.save(tmp_path / 'ids.jpg', form='panoptic')
+
+
+@pytest.mark.slow
+def test_int8_of_a_panoptic_model_is_refused(panoptic, annotated, tmp_path, capsys):
+    pytest.importorskip('onnx'), pytest.importorskip('onnxruntime')
+    assert run_export(panoptic, '--int8', '--data', annotated, '--out', tmp_path / 'a.onnx') == 1
+    assert 'int8 is for instance segmentation alone' in capsys.readouterr().err
+
+
 def test_a_file_that_differs_is_not_written(checkpoint, tmp_path, monkeypatch, capsys):
     pytest.importorskip('onnx'), pytest.importorskip('onnxruntime')
     from mmcentermask.export import end_to_end
@@ -285,7 +331,9 @@ def test_folders_without_images_or_annotations(checkpoint, tmp_path, capsys):
 
 def test_models_that_cannot_be_exported_are_named():
     cfg, model = Config.fromfile(CONFIGS / 'centermask_r50_fpn_ms-3x_coco.py'), build(small_config())
-    with pytest.raises(InputError, match='export writes CenterMask and CenterMaskV1 alone, and this is a Linear'):
+    with pytest.raises(
+        InputError, match='export writes CenterMask, CenterMaskV1 and PanopticCenterMask alone, and this is a Linear'
+    ):
         check_exportable(torch.nn.Linear(1, 1))
     cfg.test_dataloader.dataset.pipeline[1].type = 'Pad'
     with pytest.raises(InputError, match='changes images by Pad: export knows Resize alone'):
