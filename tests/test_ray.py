@@ -27,6 +27,7 @@ sys.path.append(str(Path(sys.prefix, 'ray')))  # where `make test-slow` puts it
 @pytest.fixture(scope='module')
 def cluster():
     """The address of a Ray cluster of two CPUs, on the loopback interface."""
+    os.environ['RAY_AUTH_MODE'] = 'disabled'  # else a token that lies in the user's folder is asked for, or not
     pytest.importorskip('ray.data')
     with socket.socket() as free:
         free.bind(('127.0.0.1', 0))
@@ -133,8 +134,7 @@ def test_without_ray(monkeypatch):
 
 
 @pytest.mark.slow
-def test_an_address_where_nobody_listens():
-    pytest.importorskip('ray.data')
+def test_an_address_where_nobody_listens(cluster):
     with pytest.raises(InputError, match='cluster 127.0.0.1:1 does not answer .*correct --address'):
         list(predict_rows_on_ray(segmenter, ['a.png'], address='127.0.0.1:1'))
 

@@ -128,7 +128,10 @@ def _start(address: str | None) -> Any:
             socket.create_connection((host.strip('[]'), int(port)), timeout=10).close()
         ray.init(address=address, logging_level=logging.ERROR, **here)
     except (OSError, ValueError) as error:
-        raise InputError(f'the Ray cluster {address} does not answer ({error}): correct --address.') from error
+        raise InputError(
+            f'the Ray cluster {address} does not answer ({error}): correct --address, or '
+            'set RAY_AUTH_MODE=token where it was started with one.'
+        ) from error
     context = ray.data.DataContext.get_current()
     context.enable_progress_bars = False
     context.execution_options.preserve_order = True
