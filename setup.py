@@ -45,6 +45,7 @@ EXTRAS = {
     'hub': ['huggingface_hub>=0.25', 'safetensors>=0.4'],  # weights by timm:// and hf://
     'lvis': ['lvis>=0.5.3'],  # to train and evaluate on LVIS
     'cityscapes': ['cityscapesScripts>=2.2'],  # for Cityscapes' own metric
+    'evaluation': ['hotcoco>=1.3'],  # COCO's scores in a fraction of the time, and tools/analyze.py
     'panoptic': ['hotcoco>=1.3'],  # panoptic quality
     'video': ['av>=14'],  # videos and streams
     'tracking': ['trackers>=2', 'supervision>=0.30'],  # to number objects over frames
