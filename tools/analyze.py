@@ -3,7 +3,7 @@
 python tools/analyze.py CONFIG CHECKPOINT --out work_dirs/analysis
 python tools/analyze.py CONFIG results.pkl        # of tools/test.py --out; or NAME.bbox.json, NAME.segm.json
 
-prints tables and writes analysis.json, errors.png, confusion.png, worst.png, best.png and examples.png (images at equal
+prints tables and writes analysis.json, errors.png, confusion.png, worst.jpg, best.jpg and examples.jpg (images at equal
 steps, not chosen; the annotated objects on the left, the predictions on the right). docs/evaluation.md says how to read
 them. It needs hotcoco: pip install mmcentermask[evaluation]
 """
@@ -89,8 +89,11 @@ def analyze(args: argparse.Namespace) -> None:
     import json
     from pathlib import Path
 
+    from mmdet.registry import DATASETS
+
     from mmcentermask import apis
     from mmcentermask.datasets.coco import CocoReader
+    from mmcentermask.datasets.config_datasets import leaves
     from mmcentermask.evaluation import coco_results, error_analysis, error_tables
     from mmcentermask.model_index import find_weights
     from mmcentermask.visualization import draw_confusion, draw_errors, png_of
@@ -122,7 +125,9 @@ def analyze(args: argparse.Namespace) -> None:
         png_of(draw_errors(analysis), 110),
         png_of(draw_confusion(analysis), 110),
     )
-    files.update(draw_sheets(cfg.test_dataloader.dataset, results, analysis, args.images))
+    with contextlib.redirect_stdout(io.StringIO()):
+        dataset = DATASETS.build(next(leaves(cfg.test_dataloader.dataset)))
+    files.update(draw_sheets(dataset, results, analysis, args.images))
     apis.write_files(out, files)
     print(f'wrote {", ".join(files)} to {out}')
 

@@ -10,7 +10,7 @@ from .run_log import RunLog, read_run_log
 from .style import class_colors
 
 # imported when they are asked for: they need torch and mmdet, which an exported model runs without
-_WITH_TORCH = {'CenterMaskVisualizer': 'visualizer', 'LabelledImages': 'predictions'}
+_WITH_TORCH = {'CenterMaskVisualizer': 'visualizer', 'LabelledImages': 'labelled_images'}
 
 __all__ = [
     'RunLog',

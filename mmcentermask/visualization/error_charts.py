@@ -52,11 +52,11 @@ def draw_confusion(analysis: dict[str, Any]) -> Figure:
     """
     form = 'segm' if 'segm' in analysis else 'bbox'
     names, matrix = analysis[form]['confusion']['names'], np.array(analysis[form]['confusion']['matrix'], float)
+    shares = matrix / np.maximum(matrix.sum(1, keepdims=True), 1)
     if len(names) - 1 > _CONFUSED:
         wrong = matrix[:-1, :-1] * (1 - np.eye(len(names) - 1))
         kept = [*sorted(np.argsort(-(wrong.sum(0) + wrong.sum(1)), kind='stable')[:_CONFUSED]), len(names) - 1]
-        names, matrix = [names[i] for i in kept], matrix[np.ix_(kept, kept)]
-    shares = matrix / np.maximum(matrix.sum(1, keepdims=True), 1)
+        names, matrix, shares = [names[i] for i in kept], matrix[np.ix_(kept, kept)], shares[np.ix_(kept, kept)]
     side = 2.2 + 0.42 * len(names)
     with rc_context({'font.size': 9, 'text.parse_math': False}):
         figure = Figure(figsize=(side + 0.6, side), layout='constrained')

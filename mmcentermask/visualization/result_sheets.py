@@ -4,30 +4,30 @@ from collections import defaultdict
 from typing import Any
 
 import numpy as np
+from mmengine.dataset import BaseDataset
 
-from ..datasets.config_datasets import leaves
-from .predictions import LabelledImages, sheet_of
+from .labelled_images import LabelledImages, sheet_of
 
 __all__ = ['draw_sheets']
 
 
 def draw_sheets(
-    dataset: dict, results: dict[str, list[dict]], analysis: dict[str, Any], number: int = 8
+    dataset: BaseDataset, results: dict[str, list[dict]], analysis: dict[str, Any], number: int = 8
 ) -> dict[str, bytes]:
     """Draw sheets of images, the annotated objects beside the predictions.
 
     Args:
-        dataset (dict): Config of the dataset of the results.
+        dataset (BaseDataset): That of the results.
         results (dict): Form -> predictions of COCO's form.
         analysis (dict): What ``analyze_results`` gives; predictions below its ``score_thr`` are not drawn.
         number (int): Images of a sheet. Defaults to 8.
 
     Returns:
-        dict: ``worst.png``, ``best.png`` and ``examples.png`` (at equal steps through the dataset, not chosen).
+        dict: ``worst.jpg``, ``best.jpg`` and ``examples.jpg`` (at equal steps through the dataset, not chosen).
     """
-    images = LabelledImages(next(leaves(dataset)))
-    place = {images.data.get_data_info(i)['img_id']: i for i in range(len(images.data))}
-    labels = images.data.cat2label
+    images = LabelledImages(dataset)
+    place = {images.id_of(i): i for i in range(len(dataset))}
+    labels = dataset.cat2label
     found = defaultdict(list)
     for entry in results.get('segm', results.get('bbox')):
         if entry['score'] >= analysis['score_thr']:
@@ -42,7 +42,7 @@ def draw_sheets(
         examples=[numbers[i] for i in images.spread(number)],
     )
     return {
-        f'{name}.png': sheet_of([tile for n in those for tile in images.draw(place[n], _instances(found[n], labels))])
+        f'{name}.jpg': sheet_of([tile for n in those for tile in images.draw(place[n], _instances(found[n], labels))])
         for name, those in chosen.items()
     }
 

@@ -4,8 +4,7 @@ from pathlib import Path
 
 import cv2
 import numpy as np
-from mmdet.registry import DATASETS
-from mmengine.config import ConfigDict
+from mmengine.dataset import BaseDataset, Compose
 from mmengine.structures import InstanceData
 from PIL import Image, ImageDraw
 
@@ -51,20 +50,25 @@ class LabelledImages:
     """Images of a dataset with their annotated objects, to draw predictions beside them.
 
     Args:
-        dataset (dict): Config of a COCO dataset, as in ``val_dataloader.dataset``; its pipeline is not used.
+        dataset (BaseDataset): Of instances; its pipeline is not used.
 
     Raises:
         InputError: If the dataset has no images.
     """
 
-    def __init__(self, dataset: dict) -> None:
-        self.data = DATASETS.build(ConfigDict({**dataset, 'pipeline': _PIPELINE, 'test_mode': True}))
-        if not len(self.data):
-            raise InputError(f'the held-out dataset ({dataset.get("ann_file")}) has no images: give one that has.')
+    def __init__(self, dataset: BaseDataset) -> None:
+        self.dataset = dataset
+        self._load = Compose(_PIPELINE)
+        if not len(dataset):
+            raise InputError(f'the held-out dataset ({dataset.ann_file}) has no images: give one that has.')
+
+    def id_of(self, place: int) -> int | str:
+        """Return the id of an image."""
+        return self.dataset.get_data_info(place)['img_id']
 
     def spread(self, number: int) -> list[int]:
         """Return the places of images at equal steps through the dataset, not chosen: ``number`` at most."""
-        return np.linspace(0, len(self.data) - 1, min(number, len(self.data))).round().astype(int).tolist()
+        return np.linspace(0, len(self.dataset) - 1, min(number, len(self.dataset))).round().astype(int).tolist()
 
     def draw(self, place: int, found: InstanceData, scale: float | None = None) -> list[Titled]:
         """Draw an image twice, with its objects and with predictions; crowd regions are not drawn.
@@ -77,16 +81,16 @@ class LabelledImages:
         Returns:
             list: Two drawings, uint8 (H, W, 3), RGB, each with its title.
         """
-        item = self.data[place]
+        item = self._load(self.dataset.get_data_info(place))
         sample = item['data_samples']
         image = np.ascontiguousarray(item['inputs'].permute(1, 2, 0).numpy()[..., ::-1])
-        return _pair(image, sample.gt_instances, found, self.data.metainfo, Path(sample.img_path).name, scale)
+        return _pair(image, sample.gt_instances, found, self.dataset.metainfo, Path(sample.img_path).name, scale)
 
 
 def sheet_of(tiles: list[Titled]) -> bytes:
-    """Put drawings into rows of two pairs each, as PNG."""
+    """Put drawings into rows of two pairs each, as JPEG."""
     rows = [tiles[start : start + _COLUMNS] for start in range(0, len(tiles), _COLUMNS)]
-    return cv2.imencode('.png', _sheet(rows)[..., ::-1])[1].tobytes()
+    return cv2.imencode('.jpg', _sheet(rows)[..., ::-1], [cv2.IMWRITE_JPEG_QUALITY, 88])[1].tobytes()
 
 
 def _pair(
