@@ -15,9 +15,9 @@ from ..errors import AnnotationError, InputError
 from .coco_results import Results
 from .fast_coco_eval import hotcoco_dataset
 
-__all__ = ['ERRORS', 'analyze_results', 'calibrate_mask_scores', 'check_hotcoco']
+__all__ = ['analyze_results', 'calibrate_mask_scores', 'check_hotcoco']
 
-ERRORS = {
+_ERRORS = {  # TIDE's (Bolya et al., ECCV 2020)
     'Cls': 'wrong class',
     'Loc': 'right class, not precise enough',
     'Both': 'wrong class, and not precise enough',
@@ -25,7 +25,6 @@ ERRORS = {
     'Bkg': 'nothing is there',
     'Miss': 'an object not found',
 }
-"""TIDE's kinds of errors (Bolya et al., ECCV 2020) in words."""
 
 _SIZES = ('all', 'small', 'medium', 'large')
 _CURVES = (0.5, 0.75, 0.9)  # IoU of the precision-recall curves that are kept
@@ -128,7 +127,10 @@ def _explain(evaluation: Any, truth: CocoReader, categories: list[int], score_th
     )
     return dict(
         scores={name: _known(value) for name, value in evaluation.report()['metrics'].items()},
-        tide={name: dict(count=tide['counts'][name], ap=tide['delta_ap'][name]) for name in ERRORS},
+        tide={
+            name: dict(count=tide['counts'][name], ap=tide['delta_ap'][name], meaning=meaning)
+            for name, meaning in _ERRORS.items()
+        },
         confusion=dict(names=[*confusion['cat_names'], 'nothing'], matrix=np.asarray(confusion['matrix']).tolist()),
         curves={
             f'{iou:g}': [_mean(precision[thresholds.index(iou), place, :, 0]) for place in range(precision.shape[1])]

@@ -5,7 +5,6 @@ from typing import Any
 from terminaltables import AsciiTable
 
 from .coco_results import FORMS
-from .error_analysis import ERRORS
 
 __all__ = ['tables_of_errors']
 
@@ -42,8 +41,8 @@ def tables_of_errors(analysis: dict[str, Any], most: int = 5) -> str:
         _table(
             ['error', *[f'{_NAMES[form]} {what}' for form in forms for what in ('AP50', 'number')], 'meaning'],
             *[
-                [kind, *[cell for form in forms for cell in _costs(analysis[form]['tide'][kind])], meaning]
-                for kind, meaning in ERRORS.items()
+                [kind, *[cell for form in forms for cell in _costs(analysis[form]['tide'][kind])], error['meaning']]
+                for kind, error in last['tide'].items()
             ],
         ),
     ]
