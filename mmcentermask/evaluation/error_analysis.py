@@ -82,7 +82,8 @@ def analyze_results(
         calibration = _evaluate(reference, clipped, form, categories).calibration(n_bins=_BINS, iou_threshold=_IOU)
         found[form]['calibration'] = dict(error=calibration['ece'], bins=calibration['bins'])
     # of masks where there are some
-    found['images'], found['suspects'] = _by_image(evaluation, truth, score_thr)
+    sure = [entry for entry in entries if entry['score'] >= score_thr]
+    found['images'], found['suspects'] = _by_image(_evaluate(reference, sure, form, categories), truth, score_thr)
     found['mask_scoring'] = None
     if len(results) == 2:
         boxes, masks = results['bbox'], results['segm']
@@ -153,17 +154,12 @@ def _explain(evaluation: Any, truth: CocoReader, categories: list[int], score_th
 
 def _by_image(evaluation: Any, truth: CocoReader, score_thr: float) -> tuple[list[dict], list[dict]]:
     found = evaluation.image_diagnostics(iou_thr=_IOU, score_thr=score_thr)
-    images = [
-        dict(
-            id=number,
-            file_name=truth.imgs[number]['file_name'],
-            found=s['tp'],
-            missed=s['fn'],
-            wrong=s['fp'],
-            f1=s['f1'],
-        )
-        for number, s in found['img_summary'].items()
-    ]
+    images = []
+    for number, image in truth.imgs.items():
+        counts = found['img_summary'].get(number, dict(tp=0, fn=0, fp=0))
+        right, missed, wrong = counts['tp'], counts['fn'], counts['fp']
+        f1 = 2 * right / (2 * right + missed + wrong) if right + missed + wrong else 1.0
+        images.append(dict(id=number, file_name=image['file_name'], found=right, missed=missed, wrong=wrong, f1=f1))
     images.sort(key=lambda image: (image['f1'], -image['missed'] - image['wrong'], image['file_name']))
     suspects = [
         dict(
