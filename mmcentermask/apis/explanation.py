@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import warnings
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
@@ -98,7 +99,9 @@ def explain(model: TorchModel, source: Any) -> Explanation:
     height, width = samples[0].img_shape[:2]
     ese = {name: part for name, part in detector.backbone.named_modules() if isinstance(part, EffectiveSE)}
     spatial = [part for part in roi_head.mask_head.modules() if isinstance(part, SpatialAttention)]
-    with torch.no_grad(), _recorded([detector.bbox_head, *ese.values(), *spatial]) as seen:
+    modules = [detector.bbox_head, *ese.values(), *spatial]
+    with torch.no_grad(), warnings.catch_warnings(), _recorded(modules) as seen:
+        warnings.filterwarnings('ignore', 'torch.meshgrid')  # in mmdet
         x = detector.extract_feat(data['inputs'])
         results = detector.bbox_head.predict(detector.box_feats(x), samples, rescale=False)
         mask_preds, mask_ious = roi_head.predict_maps(detector.roi_feats(x), results, samples)

@@ -41,14 +41,13 @@ def draw_explanation(explanation: Explanation, objects: int = 3) -> Figure:
     height, width = explanation.image.shape[:2]
     aspect = min(max(height / width, 0.4), 1.6)
     shown = min(objects, len(explanation.found))
-    rows = [3.1 * aspect + 0.5, 2 * (1.95 * aspect + 0.3) + 0.3, max(2.55 * aspect + 0.9, 1.55 * shown + 0.6)]
-    if explanation.centerness is None:
-        rows[1] -= 1.95 * aspect + 0.3
+    maps = 1 if explanation.centerness is None else 2
+    rows = [3.1 * aspect + 0.5, maps * (2.1 * aspect + 0.1) + 0.6, max(2 * 2.6 * aspect + 1.2, 2 * shown + 0.6)]
     figure = Figure(figsize=(12, sum(rows)), layout='constrained')
     first, second, third = figure.subfigures(3, 1, height_ratios=rows, hspace=0.02)
     _draw_first_row(first, explanation)
     _draw_box_head(second, explanation)
-    left, right = third.subfigures(1, 2, width_ratios=(1, 1.15))
+    left, right = third.subfigures(1, 2, width_ratios=(1, 2.6))
     _draw_levels(left, explanation)
     if shown:
         _heading(right, '4  Mask head: spatial attention tells which pixels of the box matter')
@@ -143,10 +142,10 @@ def _draw_levels(part: SubFigure, explanation: Explanation) -> None:
     _heading(part, '3  Which level each box reads')
     height, width = explanation.image.shape[:2]
     rules = {
-        'Eq. 1 (FPN): by pixels,\n⌊4 + log₂(√box area / 224)⌋': explanation.fpn_levels,
-        'Eq. 2 (CenterMask): by share of the image,\n⌈5 − log₂(image area / box area)⌉': explanation.levels,
+        'Eq. 1 (FPN): against 224 pixels\n⌊4 + log₂(√box area / 224)⌋': explanation.fpn_levels,
+        'Eq. 2 (CenterMask): against the image\n⌈5 − log₂(image area / box area)⌉': explanation.levels,
     }
-    for axes, (title, levels) in zip(part.subplots(1, 2), rules.items()):
+    for axes, (title, levels) in zip(part.subplots(2, 1), rules.items()):
         axes.imshow(_rgb(explanation, 0.7))
         for (x1, y1, x2, y2), level in zip(explanation.rois, levels):
             color = _LEVEL_COLORS[(level - 2) % len(_LEVEL_COLORS)]
