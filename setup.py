@@ -164,7 +164,7 @@ setup(
     # setuptools uses otherwise comes after the path, where it would find the redirects above and no package.
     package_dir={'': '.'},
     packages=find_packages(include=['mmcentermask', 'mmcentermask.*']),
-    package_data={'mmcentermask.checkpoints': ['weights.json']},
+    package_data={'mmcentermask': ['py.typed'], 'mmcentermask.checkpoints': ['weights.json']},
     include_package_data=False,
     install_requires=INSTALL_REQUIRES,
     extras_require={**EXTRAS, 'all': EXTRAS['onedl'] + EXTRAS['tests'] + EXTRAS['dev']},
