@@ -24,6 +24,8 @@ extensions = [
 myst_enable_extensions = ['dollarmath', 'colon_fence']
 myst_heading_anchors = 4
 napoleon_use_rtype = False
+napoleon_use_ivar = True  # attributes of a class are documented once
+autodoc_mock_imports = ['onnx', 'onnxruntime', 'openvino']  # extras, which the pages need not have
 autodoc_member_order = 'bysource'
 autodoc_typehints = 'none'  # docstrings tell types with their shapes
 
