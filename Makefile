@@ -18,7 +18,7 @@ NUMERIC = centermask centermask_head centermask_roi_head centermask_tta equality
 PYTEST = OMP_NUM_THREADS=$(THREADS) PYTHONPATH='$(abspath $(VENV))/metrics'"$${PYTHONPATH:+:$$PYTHONPATH}" $(BIN)/python -m pytest -q -n $(JOBS) --dist worksteal $(PYTEST_ARGS)
 
 .DEFAULT_GOAL := help
-.PHONY: help env timm metrics hub export web gradio mim onedl-mim demo test test-slow test-kernels lint format clean
+.PHONY: help env timm metrics hub export web gradio mim onedl-mim sphinx demo test test-slow test-kernels docs lint format clean
 
 help: ## this list
 	@sed -n 's/^\([a-z-]*\):[^#]*## \(.*\)/  make \1\t\2/p' Makefile | expand -t 21
@@ -71,6 +71,13 @@ test-kernels: JOBS = 1
 test-kernels: THREADS = 2
 test-kernels: env timm ## the numeric tests with an older processor's kernels
 	ONEDNN_MAX_CPU_ISA=$(ISA) ATEN_CPU_CAPABILITY=$(if $(filter SSE41,$(ISA)),default,avx2) $(PYTEST) -m 'not slow' $(addprefix tests/test_,$(addsuffix .py,$(NUMERIC)))
+
+sphinx: env
+	$(BESIDE) sphinx==9.0.4 furo==2025.12.19 myst-parser==5.2.0 sphinx-copybutton==0.5.2
+
+# the whole repository is the source, so that links between pages are the same here and where the code is hosted
+docs: sphinx ## build the documentation: build/docs/index.html
+	PYTHONPATH='$(abspath $(VENV))/sphinx' $(BIN)/python -m sphinx -q -W --keep-going -j auto -c docs . build/docs
 
 lint: env ## check style and format
 	$(BIN)/ruff check .

@@ -167,7 +167,11 @@ setup(
     # setuptools uses otherwise comes after the path, where it would find the redirects above and no package.
     package_dir={'': '.'},
     packages=find_packages(include=['mmcentermask', 'mmcentermask.*']),
-    package_data={'mmcentermask.checkpoints': ['weights.json'], 'mmcentermask.visualization': ['run_report.html']},
+    package_data={
+        'mmcentermask': ['py.typed'],
+        'mmcentermask.checkpoints': ['weights.json'],
+        'mmcentermask.visualization': ['run_report.html'],
+    },
     include_package_data=False,
     install_requires=INSTALL_REQUIRES,
     extras_require={**EXTRAS, 'all': EXTRAS['onedl'] + EXTRAS['tests'] + EXTRAS['dev']},

@@ -113,7 +113,7 @@ def test_wheel_carries_configs_and_tools_for_mim(built):
     assert len(configs) > 10 and configs <= names
     assert {'mmcentermask/.mim/tools/make_shapes.py', 'mmcentermask/.mim/model-index.yml'} <= names
     assert f'mmcentermask-{__version__}.dist-info/.mim/model-index.yml' in names
-    assert 'mmcentermask/models/vovnet.py' in names
+    assert {'mmcentermask/models/vovnet.py', 'mmcentermask/py.typed'} <= names
     assert not [name for name in names if re.match(r'(tests|configs|tools|demo)/', name) or name.endswith('.pyc')]
 
 
@@ -446,6 +446,40 @@ def test_a_missing_compiler_is_named(monkeypatch, tmp_path):
     monkeypatch.setattr(shutil, 'which', lambda name: None)
     with pytest.raises(SystemExit, match=r'C\+\+ compiler .* missing: install .*`apt install g\+\+ python3-dev`'):
         make_env.install_mmcv(tmp_path / 'bin/python', 'mmcv==2.1.0', '', '')
+
+
+@pytest.mark.parametrize(
+    ('origin', 'cuda', 'page'),
+    [
+        ('git@github.com:someone/centermask.git', '', 'https://github.com/someone/centermask/releases/expanded_assets/'),
+        ('https://github.com/someone/centermask', '', 'https://github.com/someone/centermask/releases/expanded_assets/'),
+        ('https://github.com/someone/centermask', '13', None),  # the wheels there are for CPUs
+        ('https://example.org/someone/centermask', '', None),
+        (None, '', None),
+    ],
+)
+def test_wheels_of_mmcv_are_looked_for_in_the_releases_of_the_repository(origin, cuda, page, monkeypatch, tmp_path):
+    asked = []
+
+    def output_of(*command):
+        asked.append([str(part) for part in command])
+        return origin if command[0] == 'git' else cuda
+
+    monkeypatch.setattr(make_env, 'ROOT', tmp_path)
+    monkeypatch.setattr(make_env, 'output_of', output_of)
+    monkeypatch.setattr(make_env, 'answers', lambda url: True)
+    make_env.install_mmcv(tmp_path / 'bin/python', 'mmcv==2.1.0', cuda, '')
+    (install,) = [command for command in asked if 'install' in command]
+    links = [install[i + 1] for i, part in enumerate(install) if part == '--find-links']
+    assert links[1:] == ([page + make_env.WHEELS] if page else [])
+
+
+def test_a_page_that_is_not_there_is_not_asked_of_pip():
+    with stand_in_server() as server:
+        server.files['/wheels'] = b'page'
+        assert make_env.answers(f'{server.address}/wheels')
+        assert not make_env.answers(f'{server.address}/nowhere')
+    assert not make_env.answers(f'{server.address}/wheels'), 'the server has ended'
 
 
 def test_python_3_14_is_refused_in_one_sentence(monkeypatch, capsys):

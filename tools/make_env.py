@@ -34,6 +34,7 @@ STACKS = {  # the versions that were tested together
     'onedl': ['onedl-mmcv==2.3.6', 'onedl-mmengine==0.10.12', 'onedl-mmdetection==3.5.1'],
     'openmmlab': ['mmcv==2.1.0', 'mmengine==0.10.7', 'mmdet==3.3.0'],
 }
+WHEELS = f'mmcv-cpu-torch{TORCH[7:]}'  # the release of the repository that holds CPU wheels of mmcv
 # what is shown of a step's output: compiled files, large downloads, what takes long, a network that does not answer
 SHOWN = re.compile(r'\s*(\[\d+/\d+\]|Downloading .*\d [MG]B\)|Installing collected packages|WARNING: Retrying)')
 
@@ -92,6 +93,13 @@ def find_cuda() -> tuple[str, str, str]:
     return '', '', f'The NVIDIA GPU stays unused, as {have}: install the toolkit of CUDA {newest}, then run it again.'
 
 
+def answers(url: str) -> bool:
+    """Tell whether a page is there; where it is not, pip would try for minutes."""
+    with contextlib.suppress(OSError):
+        return urllib.request.urlopen(url, timeout=5).close() is None
+    return False
+
+
 def install_mmcv(python: Path, mmcv: str, cuda: str, capabilities: str) -> None:
     """Install mmcv with compiled ops, from a wheel that fits, else from source."""
     torch = output_of(python, '-c', 'import torch; print(torch.__version__)')
@@ -99,7 +107,11 @@ def install_mmcv(python: Path, mmcv: str, cuda: str, capabilities: str) -> None:
     wheels, source = ROOT / 'build' / 'wheels' / key, ROOT / 'build' / 'mmcv' / key
     wheels.mkdir(parents=True, exist_ok=True)
     install = (python, '-m', 'pip', 'install', '--no-deps')
-    output_of(*install, '--only-binary', ':all:', '--find-links', wheels, mmcv)
+    links, remote = ['--find-links', wheels], output_of('git', '-C', ROOT, 'remote', 'get-url', 'origin')
+    origin = re.search(r'github\.com[:/](.+?)(\.git)?$', remote or '')
+    if origin and not cuda and answers(page := f'https://github.com/{origin[1]}/releases/expanded_assets/{WHEELS}'):
+        links += ['--find-links', page]
+    output_of(*install, '--only-binary', ':all:', *links, mmcv)
     ops = output_of(python, '-c', 'import mmcv.ops as ops; print(ops.get_compiling_cuda_version())')
     if ops is not None and (not cuda or ops.startswith(cuda)):
         return say(f'Found a wheel of {mmcv} that fits.')
@@ -160,12 +172,9 @@ def make_env(stack: str, venv: Path, state: Path) -> None:
     hint = 'On Debian and Ubuntu `apt install python3-venv` brings what is missing.'
     # by the interpreter below, since this one may be that of the environment itself
     run('Making the virtual environment', sys._base_executable, '-m', 'venv', venv, hint=hint)
-    index = []
-    if sys.platform == 'linux' and cuda in TORCH_INDEXES:
-        url = f'https://download.pytorch.org/whl/{TORCH_INDEXES[cuda]}'
-        with contextlib.suppress(OSError):  # where it does not answer, pip would try for minutes
-            urllib.request.urlopen(f'{url}/torch/', timeout=5).close()
-            index = ['--extra-index-url', url]
+    url = f'https://download.pytorch.org/whl/{TORCH_INDEXES.get(cuda)}'
+    found = sys.platform == 'linux' and cuda in TORCH_INDEXES and answers(f'{url}/torch/')
+    index = ['--extra-index-url', url] if found else []
     pinned, install = [TORCH, *STACKS[stack]], (python, '-m', 'pip', 'install')
     mmcv, mmengine, _ = STACKS[stack]
     run(f'Installing {TORCH} and {mmengine}', *install, '--upgrade', 'pip', TORCH, mmengine, *COMMON, *index)
