@@ -31,6 +31,7 @@ LITE = 'centermask_lite_V_19_slim_dw_eSE_FPN_ms_4x'
 V1_LITE = 'v1/centermask_M_v2_FPN_lite_res600_ms_bs16_4x'
 DCN = 'centermask_V_39_eSE_dcn_FPN_ms_3x'
 R50 = 'centermask_R_50_FPN_ms_3x'
+PANOPTIC = 'panoptic_centermask_V_39_eSE_FPN_ms_3x'
 
 # Of the table in docs/operators.md of github.com/onnx/onnx-tensorrt, for TensorRT 8.5; DeformConv since 10.1.
 TENSORRT = {
@@ -128,20 +129,25 @@ def assert_refused_by_openvino(graph):
         to_openvino(graph)
 
 
-@pytest.fixture(scope='module')
-def checkpoint(tmp_path_factory):
-    """A config of small images, and a checkpoint with the weights of a case, which find something everywhere."""
-    folder = tmp_path_factory.mktemp('export')
-    config, checkpoint = folder / 'small.py', folder / 'small.pth'
-    config.write_text(
-        f"_base_ = '{CONFIGS}/centermask-lite_v19-slim-dw-ese_fpn_ms-4x_coco.py'\n"
+def write_small(folder, config, case, test_cfg):
+    """Write a config of small images, and a checkpoint with the weights of a case; return both."""
+    small, checkpoint = folder / 'small.py', folder / 'small.pth'
+    small.write_text(
+        f"_base_ = '{CONFIGS}/{config}.py'\n"
         "resize = dict(type='Resize', scale=(160, 128), keep_ratio=True)\n"
         "pipeline = [dict(type='LoadImageFromFile'), resize, dict(type='PackDetInputs')]\n"
         'test_dataloader = dict(dataset=dict(pipeline=pipeline))\n'
-        'model = dict(test_cfg=dict(max_per_img=20))\n'
+        f'model = dict(test_cfg={test_cfg})\n'
     )
-    torch.save(dict(state_dict=build_model(LITE).state_dict()), checkpoint)
-    return config, checkpoint
+    torch.save(dict(state_dict=build_model(case).state_dict()), checkpoint)
+    return small, checkpoint
+
+
+@pytest.fixture(scope='module')
+def checkpoint(tmp_path_factory):
+    """Of a model that finds something everywhere."""
+    folder = tmp_path_factory.mktemp('export')
+    return write_small(folder, 'centermask-lite_v19-slim-dw-ese_fpn_ms-4x_coco', LITE, dict(max_per_img=20))
 
 
 def run_export(checkpoint, *args):
@@ -184,18 +190,9 @@ def test_openvino_file_of_one_size(checkpoint, tmp_path):
 
 @pytest.fixture(scope='module')
 def panoptic(tmp_path_factory):
-    """A panoptic config of small images, and a checkpoint with the weights of a case."""
     folder = tmp_path_factory.mktemp('panoptic')
-    config, checkpoint = folder / 'small.py', folder / 'small.pth'
-    config.write_text(
-        f"_base_ = '{CONFIGS}/panoptic-centermask_v39-ese_fpn_ms-3x_coco.py'\n"
-        "resize = dict(type='Resize', scale=(160, 128), keep_ratio=True)\n"
-        "pipeline = [dict(type='LoadImageFromFile'), resize, dict(type='PackDetInputs')]\n"
-        'test_dataloader = dict(dataset=dict(pipeline=pipeline))\n'
-        'model = dict(test_cfg=dict(max_per_img=20, panoptic=dict(score_thr=0.05, stuff_area_limit=64)))\n'
-    )
-    torch.save(dict(state_dict=build_model('panoptic_centermask_V_39_eSE_FPN_ms_3x').state_dict()), checkpoint)
-    return config, checkpoint
+    test_cfg = dict(max_per_img=20, panoptic=dict(score_thr=0.05, stuff_area_limit=64))
+    return write_small(folder, 'panoptic-centermask_v39-ese_fpn_ms-3x_coco', PANOPTIC, test_cfg)
 
 
 @pytest.mark.slow
