@@ -35,6 +35,7 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
     parser.add_argument('--ways', nargs='+', default=['tiles', 'sahi'], help='tiles, sahi, or whole:LIMIT')
     parser.add_argument('--tile', type=int, default=384, help='side in pixels (default: %(default)s)')
     parser.add_argument('--overlap', type=float, default=0.4, help='of tiles, as a share (default: %(default)s)')
+    parser.add_argument('--threshold', type=float, default=0.3, help='least score (default: %(default)s)')
     parser.add_argument('--threads', type=int, default=1, help='(default: %(default)s)')
     return parser.parse_args(argv)
 
@@ -45,13 +46,17 @@ def _make_predict(args: argparse.Namespace, way: str, side: int) -> Callable[[st
     scale = round((side if way == 'whole' else args.tile) * args.input / args.cell)
     if way == 'sahi':
         return _sahi(args, scale)
-    options = {PIPELINE: (scale, scale)}
+    segmenter = Segmenter(
+        args.config,
+        args.weights,
+        device='cpu',
+        threads=args.threads,
+        max_per_img=int(limit) if limit else None,
+        cfg_options={PIPELINE: (scale, scale)},
+    )
     if way == 'whole':
-        options |= {'model.test_cfg.max_per_img': int(limit), 'model.test_cfg.nms_pre': 10 * int(limit)}
-    segmenter = Segmenter(args.config, args.weights, device='cpu', threads=args.threads, cfg_options=options)
-    if way == 'whole':
-        return lambda path: segmenter.predict(path).rle
-    return lambda path: segmenter.predict_large(path, args.tile, args.overlap).rle
+        return lambda path: segmenter.predict(path, args.threshold).rle
+    return lambda path: segmenter.predict_large(path, args.tile, args.overlap, args.threshold).rle
 
 
 def _sahi(args: argparse.Namespace, scale: int) -> Callable[[str], list[dict]]:
@@ -61,9 +66,8 @@ def _sahi(args: argparse.Namespace, scale: int) -> Callable[[str], list[dict]]:
     from sahi.predict import get_sliced_prediction
 
     torch.set_num_threads(args.threads)
-    model = AutoDetectionModel.from_pretrained(
-        'mmdet', args.weights, config_path=args.config, device='cpu', confidence_threshold=0.3, image_size=scale
-    )
+    options = dict(config_path=args.config, confidence_threshold=args.threshold, image_size=scale, device='cpu')
+    model = AutoDetectionModel.from_pretrained('mmdet', args.weights, **options)
 
     def predict(path: str) -> list[dict]:
         options = dict(slice_height=args.tile, slice_width=args.tile, verbose=0)
