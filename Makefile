@@ -18,7 +18,7 @@ NUMERIC = centermask centermask_head centermask_roi_head centermask_tta equality
 PYTEST = OMP_NUM_THREADS=$(THREADS) PYTHONPATH='$(abspath $(VENV))/metrics'"$${PYTHONPATH:+:$$PYTHONPATH}" $(BIN)/python -m pytest -q -n $(JOBS) --dist worksteal $(PYTEST_ARGS)
 
 .DEFAULT_GOAL := help
-.PHONY: help env timm metrics hub export web gradio mim onedl-mim sphinx demo test test-slow test-kernels docs lint format clean
+.PHONY: help env timm metrics hub export web gradio mim onedl-mim sphinx demo test test-slow test-kernels docs lint format clean others
 
 help: ## this list
 	@sed -n 's/^\([a-z-]*\):[^#]*## \(.*\)/  make \1\t\2/p' Makefile | expand -t 21
@@ -60,10 +60,19 @@ mim: env # without what only its download of data sets asks for
 onedl-mim: mim # of the maintained line, which asks for the same
 	$(BESIDE) --no-deps onedl-mim==0.5.1 || echo 'onedl-mim could not be installed: its tests are skipped.'
 
+others: env # tools that take our results, and what predicts on many machines; without what these tests do not need
+	$(BESIDE) --no-deps sahi==0.12.8 shapely==2.2.0 fire==0.7.1 termcolor==3.3.0 requests_toolbelt pybboxes==0.2.0 terminaltables \
+		labelme==6.3.1 imgviz==2.1.0 cmap loguru==0.7.3 tifffile natsort \
+		datumaro==1.13.12 attrs cachetools imagesize json_stream json_stream_rs_tokenizer lxml orjson ruamel_yaml pandas==2.3.3 \
+		python-dateutil pytz tzdata six rasterio==1.4.4 affine click cligj click-plugins pyparsing \
+		ray==2.60.0 filelock fsspec jsonschema jsonschema-specifications referencing rpds-py msgpack packaging protobuf pyyaml \
+		requests typing_extensions pydantic pydantic_core annotated_types typing_inspection tensorboardX \
+		|| echo 'SAHI, labelme, Datumaro, rasterio or Ray could not be installed: their tests are skipped.'
+
 test: env timm metrics hub export ## the tests, without the slow ones
 	$(PYTEST) -m 'not slow'
 
-test-slow: env timm metrics hub export web gradio mim onedl-mim ## the slow tests
+test-slow: env timm metrics hub export web gradio mim onedl-mim others ## the slow tests
 	$(PYTEST) -m slow
 
 # what compares float32 results, with other kernels of oneDNN and torch and with two threads, which round otherwise
