@@ -10,6 +10,7 @@ from tiny_run import VAL_ANN, find_something, make_data, run_tool
 
 from mmcentermask.datasets import CLASSES
 from mmcentermask.datasets.coco import CocoReader
+from mmcentermask.errors import InputError
 from mmcentermask.evaluation.coco_results import read_results
 
 FILES = {'analysis.json', 'errors.png', 'confusion.png', 'worst.jpg', 'best.jpg', 'examples.jpg'}
@@ -104,14 +105,20 @@ BAD = {
     'of other images': (change('image_id', 99), 'is of another data set: 6 of its 6 predictions are of an image'),
     'of other classes': (
         change('category_id', 99),
-        'is of another data set: 6 of its 6 predictions are of an category',
+        'is of another data set: 6 of its 6 predictions are of a category',
     ),
-    'no score': (lambda path, _: path.write_text('[{"image_id": 1}]'), 'prediction 0 has no bbox'),
+    'no score': (change('score', 'high'), 'prediction 0 has no score that can be used'),
+    'no box': (change('bbox', [1, 2]), 'prediction 0 has no bbox'),
+    'a list as id': (change('image_id', [1]), 'prediction 0 has no image_id'),
+    'a mask of another size': (
+        change('segmentation', dict(size=[1, 1], counts='1')),
+        'prediction 0 has no segmentation',
+    ),
     'no list': (content(b'{"images": []}'), 'is no list of predictions'),
     'nothing in it': (content(b''), 'is empty'),
     'no predictions': (content(b'[]'), 'holds no predictions'),
     'no JSON': (content(b'[{'), 'is not JSON'),
-    'text': (content(b'[1]'), 'has no image_id'),
+    'numbers': (content(b'[1]'), 'prediction 0 has no image_id'),
     'no pickle': (content(b'hello', '.pkl'), 'cannot be read'),
     'another pickle': (content(pickle.dumps([1]), '.pkl'), 'does not hold predictions of objects'),
     'an empty pickle': (content(pickle.dumps([]), '.pkl'), 'holds no predictions'),
@@ -132,6 +139,15 @@ def test_bad_results_are_told_in_one_sentence(name, folder, tmp_path):
     with pytest.raises(ValueError, match=words) as caught:
         read_results(str(path), CocoReader(ann_file), ann_file, CLASSES)
     assert str(path) in str(caught.value) and '\n' not in str(caught.value)
+
+
+def test_boxes_and_masks_of_different_predictions(folder, tmp_path):
+    for form, end in (('bbox', 4), ('segm', 5)):
+        entries = json.loads((folder / f'own.{form}.json').read_text())
+        (tmp_path / f'a.{form}.json').write_text(json.dumps(entries[:end]))
+    ann_file = str(folder / 'data' / VAL_ANN)
+    with pytest.raises(InputError, match='do not hold the same predictions'):
+        read_results(str(tmp_path / 'a.bbox.json'), CocoReader(ann_file), ann_file, CLASSES)
 
 
 def test_refused_before_anything_is_written(folder, tmp_path, capsys, monkeypatch):

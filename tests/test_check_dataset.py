@@ -507,7 +507,9 @@ def test_the_command_with_nothing_wrong(data, monkeypatch, capsys):
     ]
     assert listing(data.parent) == before
     assert run_tool('tools/check_dataset.py', config, '--out', 'found') == 0
-    assert listing(data.parent / 'found') == ['findings.csv', 'findings.json']
+    assert listing(data.parent / 'found') == [
+        'findings.csv', 'findings.json', 'overview-train.png', 'overview-val-test.png',
+    ]  # fmt: skip
 
 
 def test_the_command_with_errors(data, monkeypatch, capsys):
