@@ -52,14 +52,14 @@ def draw_overview(inspection: Inspection) -> bytes:
 def _classes(axis: Axes, tables: CocoTables, usable: np.ndarray) -> None:
     found = Counter(tables.names.get(i) for i in tables.category[usable].tolist())
     counts = sorted(((found[name], name) for name in tables.classes), key=lambda both: -both[0])
-    more = f', the {_CLASSES} with most of {len(counts)}' if len(counts) > _CLASSES else ''
+    more = f' ({_CLASSES} of {len(counts)})' if len(counts) > _CLASSES else ''
     counts = counts[:_CLASSES]
     bars = axis.barh(range(len(counts)), [count for count, _ in counts], color='tab:blue')
     axis.bar_label(bars, [f' {count:,}' for count, _ in counts], fontsize=7)
     axis.set_yticks(range(len(counts)), [printable(name, 24) for _, name in counts], fontsize=7)
     axis.invert_yaxis()
     axis.margins(x=0.15)
-    axis.set(title=f'objects of each class{more}', xlabel='objects')
+    axis.set(title=f'objects by class{more}', xlabel='objects')
 
 
 def _sizes(axis: Axes, tables: CocoTables, usable: np.ndarray) -> None:
