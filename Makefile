@@ -28,8 +28,8 @@ env: ## make the environment, finish an interrupted one, or find that it is whol
 		echo 'mmcentermask needs Python 3.10 to 3.13, which "$(PYTHON)" is not: name another one, as in "make demo PYTHON=python3.12".' >&2; exit 2; }
 	@$(PYTHON) tools/make_env.py --stack '$(STACK)' --venv '$(VENV)'
 
-demo: env ## train, evaluate and draw; results in work_dirs/demo
-	PATH="$(BIN):$$PATH" bash demo/run_demo.sh
+demo: env metrics ## train, evaluate and draw; results in work_dirs/demo
+	PATH="$(BIN):$$PATH" PYTHONPATH='$(abspath $(VENV))/metrics'"$${PYTHONPATH:+:$$PYTHONPATH}" bash demo/run_demo.sh
 
 # what some tests alone ask for lies in folders of their own; without it they are skipped
 BESIDE = @test -d '$(VENV)/$@' || $(BIN)/python -m pip install -q --target '$(VENV)/$@'
@@ -37,7 +37,7 @@ BESIDE = @test -d '$(VENV)/$@' || $(BIN)/python -m pip install -q --target '$(VE
 timm: env # to compare converted weights with; torchvision, which it needs, may not fit this torch
 	$(BESIDE) --no-deps timm==1.0.31 torchvision==0.28.0 || echo 'timm could not be installed: the comparison with it is skipped.'
 
-metrics: env # the evaluations of LVIS, Cityscapes and panoptic segmentation; what they ask for at run time they do not need here
+metrics: env # hotcoco, and the evaluations of LVIS and Cityscapes; what they ask for at run time they do not need here
 	$(BESIDE) --no-deps lvis==0.5.3 hotcoco==1.3.0 cityscapesScripts==2.3.0 pyquaternion==0.9.9 || echo 'lvis, hotcoco or cityscapesScripts could not be installed: their tests are skipped.'
 
 hub: env # the Hugging Face hub's client
