@@ -22,7 +22,7 @@ SHELL = [block for page in PAGES for block in blocks(page) if block.language in 
 INDENTED = [block for page in PAGES for block in blocks(page) if block.language == '']
 PYTHON = [block for page in PAGES for block in blocks(page) if block.language == 'python']
 # programs of others, which these pages name and no test can start
-OTHERS = set(['source', 'mim', 'uv', 'conda', 'docker', 'coco', 'npm', 'trtexec', 'bash', 'cd'])
+OTHERS = {'source', 'mim', 'uv', 'conda', 'docker', 'coco', 'npm', 'trtexec', 'bash', 'cd'}
 
 
 def is_config(block):
