@@ -18,7 +18,7 @@ NUMERIC = centermask centermask_head centermask_roi_head centermask_tta equality
 PYTEST = OMP_NUM_THREADS=$(THREADS) PYTHONPATH='$(abspath $(VENV))/metrics'"$${PYTHONPATH:+:$$PYTHONPATH}" $(BIN)/python -m pytest -q -n $(JOBS) --dist worksteal $(PYTEST_ARGS)
 
 .DEFAULT_GOAL := help
-.PHONY: help env timm metrics hub export web notebook mim onedl-mim sphinx demo test test-slow test-kernels docs lint format clean
+.PHONY: help env timm metrics hub export web gradio notebook mim onedl-mim sphinx demo test test-slow test-kernels docs lint format clean
 
 help: ## this list
 	@sed -n 's/^\([a-z-]*\):[^#]*## \(.*\)/  make \1\t\2/p' Makefile | expand -t 21
@@ -52,6 +52,9 @@ web: env # a browser and onnxruntime for it, of npm
 notebook: env # what runs demo/tutorial.ipynb
 	$(BESIDE) nbclient==0.11.0 ipykernel==7.4.0 || echo 'nbclient could not be installed: the test of the notebook is skipped.'
 
+gradio: env # the page to try a model on
+	$(BESIDE) gradio==6.31.0 || echo 'gradio could not be installed: the test of its page is skipped.'
+
 mim: env # without what only its download of data sets asks for
 	$(BESIDE) --no-deps openmim==0.3.9 click==8.5.1 colorama==0.4.6 model-index==0.1.11 ordered-set==4.1.0 markdown==3.11.3 \
 		tabulate==0.10.0 pandas==2.3.3 pytz==2026.6 tzdata==2026.6 requests==2.34.2 urllib3==2.8.0 certifi idna charset-normalizer \
@@ -63,7 +66,7 @@ onedl-mim: mim # of the maintained line, which asks for the same
 test: env timm metrics hub export ## the tests, without the slow ones
 	$(PYTEST) -m 'not slow'
 
-test-slow: env timm metrics hub export web notebook mim onedl-mim ## the slow tests
+test-slow: env timm metrics hub export web gradio notebook mim onedl-mim ## the slow tests
 	$(PYTEST) -m slow
 
 # what compares float32 results, with other kernels of oneDNN and torch and with two threads, which round otherwise

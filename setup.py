@@ -45,10 +45,13 @@ EXTRAS = {
     'hub': ['huggingface_hub>=0.25', 'safetensors>=0.4'],  # weights by timm:// and hf://
     'lvis': ['lvis>=0.5.3'],  # to train and evaluate on LVIS
     'cityscapes': ['cityscapesScripts>=2.2'],  # for Cityscapes' own metric
+    'evaluation': ['hotcoco>=1.3'],  # COCO's scores in a fraction of the time, and tools/analyze.py
     'panoptic': ['hotcoco>=1.3'],  # panoptic quality
+    'report': ['jinja2>=3', 'matplotlib>=3.7'],  # tools/report.py; torch and mmdet bring both
     'video': ['av>=14'],  # videos and streams
     'tracking': ['trackers>=2', 'supervision>=0.30'],  # to number objects over frames
     'parquet': ['pyarrow>=14'],  # tools/predict.py --format parquet
+    'web': ['gradio>=6,<7'],  # demo/web_demo.py
     'large': ['rasterio>=1.3'],  # to read large images by windows
     'tests': ['pytest>=8', 'pytest-xdist>=3.5', 'hypothesis>=6'],
     'dev': ['ruff>=0.12'],
@@ -164,7 +167,11 @@ setup(
     # setuptools uses otherwise comes after the path, where it would find the redirects above and no package.
     package_dir={'': '.'},
     packages=find_packages(include=['mmcentermask', 'mmcentermask.*']),
-    package_data={'mmcentermask': ['py.typed'], 'mmcentermask.checkpoints': ['weights.json']},
+    package_data={
+        'mmcentermask': ['py.typed'],
+        'mmcentermask.checkpoints': ['weights.json'],
+        'mmcentermask.visualization': ['run_report.html'],
+    },
     include_package_data=False,
     install_requires=INSTALL_REQUIRES,
     extras_require={**EXTRAS, 'all': EXTRAS['onedl'] + EXTRAS['tests'] + EXTRAS['dev']},

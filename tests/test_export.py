@@ -25,12 +25,13 @@ from mmcentermask.export.end_to_end import EndToEnd, check_exportable
 from mmcentermask.export.metadata import ExportMetadata
 from mmcentermask.export.verify import Comparison, compare, images_to_compare
 from mmcentermask.runtime.exported_model import ExportedModel
-from mmcentermask.structures import Instances
+from mmcentermask.structures import Instances, decode_segment_ids
 
 LITE = 'centermask_lite_V_19_slim_dw_eSE_FPN_ms_4x'
 V1_LITE = 'v1/centermask_M_v2_FPN_lite_res600_ms_bs16_4x'
 DCN = 'centermask_V_39_eSE_dcn_FPN_ms_3x'
 R50 = 'centermask_R_50_FPN_ms_3x'
+PANOPTIC = 'panoptic_centermask_V_39_eSE_FPN_ms_3x'
 
 # Of the table in docs/operators.md of github.com/onnx/onnx-tensorrt, for TensorRT 8.5; DeformConv since 10.1.
 TENSORRT = {
@@ -128,20 +129,25 @@ def assert_refused_by_openvino(graph):
         to_openvino(graph)
 
 
-@pytest.fixture(scope='module')
-def checkpoint(tmp_path_factory):
-    """A config of small images, and a checkpoint with the weights of a case, which find something everywhere."""
-    folder = tmp_path_factory.mktemp('export')
-    config, checkpoint = folder / 'small.py', folder / 'small.pth'
-    config.write_text(
-        f"_base_ = '{CONFIGS}/centermask-lite_v19-slim-dw-ese_fpn_ms-4x_coco.py'\n"
+def write_small(folder, config, case, test_cfg):
+    """Write a config of small images, and a checkpoint with the weights of a case; return both."""
+    small, checkpoint = folder / 'small.py', folder / 'small.pth'
+    small.write_text(
+        f"_base_ = '{CONFIGS}/{config}.py'\n"
         "resize = dict(type='Resize', scale=(160, 128), keep_ratio=True)\n"
         "pipeline = [dict(type='LoadImageFromFile'), resize, dict(type='PackDetInputs')]\n"
         'test_dataloader = dict(dataset=dict(pipeline=pipeline))\n'
-        'model = dict(test_cfg=dict(max_per_img=20))\n'
+        f'model = dict(test_cfg={test_cfg})\n'
     )
-    torch.save(dict(state_dict=build_model(LITE).state_dict()), checkpoint)
-    return config, checkpoint
+    torch.save(dict(state_dict=build_model(case).state_dict()), checkpoint)
+    return small, checkpoint
+
+
+@pytest.fixture(scope='module')
+def checkpoint(tmp_path_factory):
+    """Of a model that finds something everywhere."""
+    folder = tmp_path_factory.mktemp('export')
+    return write_small(folder, 'centermask-lite_v19-slim-dw-ese_fpn_ms-4x_coco', LITE, dict(max_per_img=20))
 
 
 def run_export(checkpoint, *args):
@@ -180,6 +186,43 @@ def test_openvino_file_of_one_size(checkpoint, tmp_path):
     metadata = ExportMetadata.from_json(model.get_rt_info(['mmcentermask']).astype(str), str(out))
     assert (metadata.static_shape, metadata.batch) == ([128, 160], 2)
     assert metadata.verification['objects'] == 160 and metadata.verification['box'] < 0.1
+
+
+@pytest.fixture(scope='module')
+def panoptic(tmp_path_factory):
+    folder = tmp_path_factory.mktemp('panoptic')
+    test_cfg = dict(max_per_img=20, panoptic=dict(score_thr=0.05, stuff_area_limit=64))
+    return write_small(folder, 'panoptic-centermask_v39-ese_fpn_ms-3x_coco', PANOPTIC, test_cfg)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize('file_format, package', [('onnx', 'onnxruntime'), ('openvino', 'openvino')])
+def test_a_panoptic_file_gives_the_same_map(panoptic, tmp_path, capsys, file_format, package):
+    pytest.importorskip('onnx'), pytest.importorskip(package)
+    from mmcentermask import Segmenter
+
+    out = tmp_path / f'panoptic{".onnx" if file_format == "onnx" else ".xml"}'
+    assert run_export(panoptic, '--format', file_format, '--out', out) == 0
+    assert 'pixels of another class' in capsys.readouterr().out
+    image = images_to_compare(None)[0]
+    found, expected = (Segmenter(*model).predict(image, threshold=0) for model in ([out], panoptic))
+    metadata = found.segments_info
+    labels = {segment['label'] for segment in metadata}
+    assert min(labels) < 80 <= max(labels) and len(labels) > 3
+    assert (found.segment_ids != expected.segment_ids).mean() < 1e-3
+    assert sum(segment['area'] for segment in metadata) == (found.segment_ids > 0).sum()
+    found.save(tmp_path / 'ids.png', form='panoptic')
+    assert np.array_equal(decode_segment_ids((tmp_path / 'ids.png').read_bytes()), found.segment_ids)
+    assert found.draw(image).shape == image.shape
+    with pytest.raises(InputError, match='cannot hold segments: give a .png file'):
+        found.save(tmp_path / 'ids.jpg', form='panoptic')
+
+
+@pytest.mark.slow
+def test_int8_of_a_panoptic_model_is_refused(panoptic, annotated, tmp_path, capsys):
+    pytest.importorskip('onnx'), pytest.importorskip('onnxruntime')
+    assert run_export(panoptic, '--int8', '--data', annotated, '--out', tmp_path / 'a.onnx') == 1
+    assert 'int8 is for instance segmentation alone' in capsys.readouterr().err
 
 
 def test_a_file_that_differs_is_not_written(checkpoint, tmp_path, monkeypatch, capsys):
@@ -285,7 +328,9 @@ def test_folders_without_images_or_annotations(checkpoint, tmp_path, capsys):
 
 def test_models_that_cannot_be_exported_are_named():
     cfg, model = Config.fromfile(CONFIGS / 'centermask_r50_fpn_ms-3x_coco.py'), build(small_config())
-    with pytest.raises(InputError, match='export writes CenterMask and CenterMaskV1 alone, and this is a Linear'):
+    with pytest.raises(
+        InputError, match='export writes CenterMask, CenterMaskV1 and PanopticCenterMask alone, and this is a Linear'
+    ):
         check_exportable(torch.nn.Linear(1, 1))
     cfg.test_dataloader.dataset.pipeline[1].type = 'Pad'
     with pytest.raises(InputError, match='changes images by Pad: export knows Resize alone'):

@@ -2,6 +2,7 @@
 
 import errno
 import json
+from functools import partial
 from types import SimpleNamespace
 
 import cv2
@@ -12,7 +13,7 @@ from tiny_run import load_tool
 from mmcentermask.errors import InputError, MissingFileError, OutputError
 from mmcentermask.image_inputs import read_image
 from mmcentermask.runtime import Segmenter
-from mmcentermask.runtime.many_images import find_images, predict_to_folder
+from mmcentermask.runtime.many_images import find_images, predict_rows, write_rows
 from mmcentermask.structures import Instances
 
 
@@ -53,6 +54,10 @@ def photos(tmp_path):
         cv2.imwrite(str(tmp_path / 'photos' / name), np.zeros((10, 12, 3), np.uint8))
     (tmp_path / 'photos/broken.png').write_bytes(b'\x89PNG')
     return tmp_path / 'photos'
+
+
+def predict_to_folder(made, images, folder, settings, batch_size=1, **options):
+    return write_rows(partial(predict_rows, made, batch_size=batch_size), images, folder, settings, **options)
 
 
 def rows_of(folder):

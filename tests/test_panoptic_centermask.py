@@ -18,6 +18,7 @@ from pycocotools import mask as mask_api
 from conftest import CONFIGS, build, sample
 from mmcentermask.errors import ConfigError
 from mmcentermask.models import PanopticFusionHead, StuffHead
+from mmcentermask.structures.panoptic_map import classify_pixels
 
 NAME = 'panoptic_centermask_V_39_eSE_FPN_ms_3x'
 THINGS, STUFF = 2, 3
@@ -108,6 +109,11 @@ def test_classes_are_those_of_logits_brought_to_full_size_at_once(rescale):
             logits = F.interpolate(logits, (311, 233), mode='bilinear')
     assert found.dtype == torch.uint8 and len(found.unique()) >= 3
     assert (found != logits[0].argmax(dim=0)).sum() <= tolerances.PIXELS
+    # as an exported model does it without torch
+    size = (233, 311) if rescale else (90, 120)
+    with torch.no_grad():
+        classes = classify_pixels(head(feats)['seg_preds'][0].numpy(), (96, 128), (90, 120), size)
+    assert (found.numpy() != classes).sum() <= tolerances.PIXELS
 
 
 def fuse(scores, labels, masks, stuff, **test_cfg):

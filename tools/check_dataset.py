@@ -31,7 +31,8 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
     parser.add_argument(
         '--out',
         metavar='DIR',
-        help='folder for findings.json, findings.csv and worst.png, a sheet of the worst images',
+        help='folder for findings.json, findings.csv, worst.png, a sheet of the worst images, and of each dataset '
+        'overview-NAME.png: its classes, sizes and some images',
     )
     parser.add_argument('--quick', action='store_true', help='look only at the first and last bytes of the images')
     parser.add_argument(
@@ -85,6 +86,7 @@ def check(args: argparse.Namespace) -> int:
     from mmcentermask import apis
     from mmcentermask.datasets.data_check import compare_splits
     from mmcentermask.datasets.report import summarize, tables_of
+    from mmcentermask.visualization.dataset_overview import draw_overview
     from mmcentermask.visualization.worst_images import draw_worst
 
     apis.check_least(args, workers=1, examples=1)
@@ -97,6 +99,9 @@ def check(args: argparse.Namespace) -> int:
         files, sheet = tables_of(inspections), draw_worst(inspections)
         if sheet:
             files['worst.png'] = sheet
+        for inspection in inspections:
+            name = inspection.split.name.replace(', ', '-')
+            files[f'overview-{name}.png'] = draw_overview(inspection)
         apis.write_files(Path(args.out), files)
         print(f'\nwrote {", ".join(files)} to {args.out}')
     return int(any(inspection.count(errors=True) for inspection in inspections))

@@ -8,6 +8,7 @@ default_hooks = dict(
     invalid_loss=dict(type='InvalidLossHook'),
     logger=dict(type='MainProcessLoggerHook'),
     sync_buffers=dict(type='SyncModelBuffersHook'),
+    visualization=dict(type='ValidationImagesHook'),  # interval=500 draws them more often than validations
 )
-log_processor = dict(by_epoch=False)
+log_processor = dict(type='ProgressLogProcessor', by_epoch=False)
 visualizer = dict(type='CenterMaskVisualizer')  # draws masks in either form

@@ -23,6 +23,7 @@ from .quiet_runner import QuietRunner
 
 __all__ = ['build_runner', 'check_least', 'check_once', 'end_processes', 'report_input_errors', 'start_processes']
 
+_lent_group = False  # whether the processes were joined before, by Ray Train say, which will end them
 _PATIENCE = timedelta(days=1)  # of the processes that wait for the first one's checks
 
 
@@ -46,17 +47,19 @@ def start_processes(cfg: Config, launcher: str, local_rank: int = 0) -> None:
     """Join the processes of a distributed run.
 
     mmengine's own way asks for an accelerator. Without one the processes talk through gloo, and the model is
-    wrapped without device ids.
+    wrapped without device ids. Processes that are joined already, by Ray Train say, are taken as they are.
 
     Args:
         cfg (Config): The config, changed in place.
-        launcher (str): ``'none'``, ``'pytorch'``, ``'slurm'`` or ``'mpi'``.
+        launcher (str): ``'none'``, ``'pytorch'``, ``'slurm'`` or ``'mpi'``; of no account where they are joined.
         local_rank (int): Number of the process on its machine, where the environment does not say.
 
     Raises:
         InputError: If the launcher did not start this process, or needs an accelerator.
     """
-    cfg.launcher = launcher
+    global _lent_group
+    _lent_group = is_distributed()
+    cfg.launcher = launcher = 'pytorch' if _lent_group else launcher
     if get_device() == 'cpu':
         set_cpu_threads(1 if launcher == 'none' else 2)
         if 'dist_cfg' in (cfg.get('env_cfg') or {}):
@@ -64,7 +67,7 @@ def start_processes(cfg: Config, launcher: str, local_rank: int = 0) -> None:
     if launcher == 'none':
         return
     os.environ.setdefault('LOCAL_RANK', str(local_rank))
-    if launcher == 'pytorch' and 'RANK' not in os.environ:
+    if launcher == 'pytorch' and 'RANK' not in os.environ and not _lent_group:
         raise InputError('--launcher pytorch is for processes that torchrun started: use tools/dist_train.sh.')
     env_cfg = cfg.get('env_cfg') or {}
     for name in ('OMP_NUM_THREADS', 'MKL_NUM_THREADS'):
@@ -72,11 +75,13 @@ def start_processes(cfg: Config, launcher: str, local_rank: int = 0) -> None:
     # as the Runner would, which must not find another start method
     set_multi_processing(**env_cfg.get('mp_cfg', {}), distributed=True)
     if get_device() != 'cpu':
-        init_dist(launcher, **env_cfg.get('dist_cfg', {}))
+        if not _lent_group:
+            init_dist(launcher, **env_cfg.get('dist_cfg', {}))
         return
     if launcher != 'pytorch':
         raise InputError(f'--launcher {launcher} needs an accelerator, and there is none here: use --launcher pytorch.')
-    torch_dist.init_process_group(backend='gloo')
+    if not _lent_group:
+        torch_dist.init_process_group(backend='gloo')
     cfg.model_wrapper_cfg = dict(type='MMDistributedDataParallel', device_ids=None, broadcast_buffers=False)
 
 
@@ -155,7 +160,7 @@ def _rank(args: argparse.Namespace) -> int:
 
 
 def end_processes(code: int) -> None:
-    """Leave the processes of a distributed run; those that talk through gloo end here.
+    """Leave the processes of a distributed run; those that talk through gloo end here, unless another joined them.
 
     Threads of gloo outlive ``destroy_process_group`` where a model was wrapped. They may let go of a tensor while the
     interpreter ends, which brings the process down with a core dump. So the interpreter is not ended.
@@ -163,7 +168,7 @@ def end_processes(code: int) -> None:
     Args:
         code (int): Exit code; with 0, all processes wait for each other.
     """
-    if not is_distributed():
+    if not is_distributed() or _lent_group:
         return
     if code == 0:
         torch_dist.barrier()

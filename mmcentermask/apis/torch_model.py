@@ -38,7 +38,7 @@ class TorchModel:
         max_per_img: Most objects of an image.
 
     Raises:
-        InputError: See CenterMaskInferencer.
+        InputError: See CenterMaskInferencer, or if a config file is given without weights.
     """
 
     def __init__(
@@ -50,6 +50,8 @@ class TorchModel:
         cfg_options: dict[str, Any] | None = None,
         **options: float | None,
     ) -> None:
+        if weights is None and Path(model).is_file():
+            raise ConfigError(f'the config {model} has no weights yet: give its checkpoint, too.')
         given = {_OPTIONS[name]: value for name, value in options.items() if value is not None}
         self._name = model
         self.inferencer = CenterMaskInferencer(

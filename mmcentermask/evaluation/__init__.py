@@ -1,6 +1,7 @@
 """mmdet's metrics that take masks in either form, those of LVIS and Cityscapes with any NumPy, and panoptic quality."""
 
 from .dump_rle import DumpRLE
+from .fast_coco_eval import FastCOCOeval
 from .instance_metrics import CityscapesInstanceMetric, CocoInstanceMetric, LVISInstanceMetric
 from .panoptic_quality_metric import PanopticQualityMetric
 
@@ -8,6 +9,7 @@ __all__ = [
     'CityscapesInstanceMetric',
     'CocoInstanceMetric',
     'DumpRLE',
+    'FastCOCOeval',
     'LVISInstanceMetric',
     'PanopticQualityMetric',
 ]

@@ -5,13 +5,16 @@ import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, redirect_stdout
 from typing import TextIO
+from unittest import mock
 
 import numpy as np
 from mmdet.evaluation import CityScapesMetric, CocoMetric, LVISMetric
+from mmdet.evaluation.metrics import coco_metric
 from mmdet.registry import METRICS
 from mmengine.fileio import get_local_path
 
 from ..datasets.coco import CocoReader
+from .fast_coco_eval import FastCOCOeval
 
 
 @contextmanager
@@ -74,6 +77,8 @@ class _Tables(io.TextIOBase):
 class CocoInstanceMetric(CocoMetric):
     """CocoMetric that reads files as CocoInstanceDataset does, with labels in the order of the classes.
 
+    hotcoco computes the scores where it is installed, see FastCOCOeval.
+
     Args: As CocoMetric.
 
     >>> dict(type='CocoInstanceMetric', ann_file='val.json', metric=['bbox', 'segm'])['type']
@@ -102,5 +107,5 @@ class CocoInstanceMetric(CocoMetric):
         Returns:
             dict: Name -> score.
         """
-        with redirect_stdout(_Tables(sys.stdout)):
+        with redirect_stdout(_Tables(sys.stdout)), mock.patch.object(coco_metric, 'COCOeval', FastCOCOeval):
             return super().compute_metrics(results)

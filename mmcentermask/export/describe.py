@@ -4,8 +4,9 @@ from mmengine.config import Config
 from torch import nn
 
 from ..errors import InputError
-from ..models import CenterMaskV1RoIHead
+from ..models import CenterMaskV1RoIHead, PanopticCenterMask
 from ..models.centermask_v1 import CenterMaskV1MaskHead
+from ..structures.panoptic_map import FUSION
 from ..version import __version__
 from .end_to_end import check_exportable
 from .metadata import FORMAT_VERSION, ExportMetadata
@@ -27,10 +28,15 @@ def describe_model(model: nn.Module, cfg: Config) -> ExportMetadata:
     roi_head, preprocessor, test_cfg = model.roi_head, model.data_preprocessor, model.test_cfg
     resize = _find_resize(cfg)
     keep_ratio = resize['type'] == 'LegacyResize' or resize.get('keep_ratio', False)
+    fusion = None
+    if isinstance(model, PanopticCenterMask):
+        head = model.panoptic_fusion_head
+        fusion = {name: head.test_cfg[name] for name in FUSION}
+        fusion |= dict(num_things=head.num_things_classes, num_stuff=head.num_stuff_classes)
     return ExportMetadata(
         format_version=FORMAT_VERSION,
         package_version=__version__,
-        task='instance',
+        task='instance' if fusion is None else 'panoptic',
         classes=list(model.dataset_meta['classes']),
         color_order='BGR',
         mean=preprocessor.mean.flatten().tolist(),
@@ -45,6 +51,8 @@ def describe_model(model: nn.Module, cfg: Config) -> ExportMetadata:
         mask_scoring=roi_head.mask_iou_head is not None,
         pasting='legacy' if isinstance(roi_head.mask_head, CenterMaskV1MaskHead) else 'bilinear',
         legacy_box_offset=isinstance(roi_head, CenterMaskV1RoIHead),
+        fusion=fusion,
+        divisor=preprocessor.pad_size_divisor,
     )
 
 

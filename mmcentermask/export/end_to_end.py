@@ -7,7 +7,17 @@ from mmdet.models.roi_heads.roi_extractors import SingleRoIExtractor
 from torch import Tensor, nn
 
 from ..errors import InputError
-from ..models import AdaptiveRoIExtractor, CenterMask, CenterMaskHead, CenterMaskRoIHead, CenterMaskV1, CenterMaskV1Head
+from ..models import (
+    AdaptiveRoIExtractor,
+    CenterMask,
+    CenterMaskHead,
+    CenterMaskRoIHead,
+    CenterMaskV1,
+    CenterMaskV1Head,
+    PanopticCenterMask,
+    PanopticFusionHead,
+    StuffHead,
+)
 from .operators import NonMaxSuppression, RoIAlign
 
 __all__ = ['EndToEnd', 'check_exportable']
@@ -21,8 +31,11 @@ def check_exportable(model: nn.Module) -> None:
     Raises:
         InputError: Naming the part that it cannot.
     """
-    if type(model) not in (CenterMask, CenterMaskV1):  # a subclass, as for panoptic segmentation, may predict otherwise
-        raise InputError(f'export writes CenterMask and CenterMaskV1 alone, and this is a {type(model).__name__}.')
+    if type(model) not in (CenterMask, CenterMaskV1, PanopticCenterMask):  # a subclass may predict otherwise
+        raise InputError(
+            'export writes CenterMask, CenterMaskV1 and PanopticCenterMask alone, and this is a '
+            f'{type(model).__name__}.'
+        )
     if hasattr(model, 'prepared'):
         raise InputError('export was given a model that is prepared for inference: give it the trained one.')
     extractor, nms = model.roi_head.mask_roi_extractor, model.test_cfg.nms
@@ -32,6 +45,11 @@ def check_exportable(model: nn.Module) -> None:
         ('mask_roi_extractor', extractor, SingleRoIExtractor),
         *[('roi_layer', layer, MMCVRoIAlign) for layer in extractor.roi_layers],
     ]
+    if isinstance(model, PanopticCenterMask):
+        parts += [
+            ('semantic_head', model.semantic_head, StuffHead),
+            ('panoptic_fusion_head', model.panoptic_fusion_head, PanopticFusionHead),
+        ]
     for name, part, wanted in parts:
         if not isinstance(part, wanted):
             raise InputError(
@@ -61,9 +79,7 @@ class EndToEnd(nn.Module):
         check_exportable(model)
         self.model = model
 
-    def forward(
-        self, images: Tensor, score_thr: Tensor, iou_thr: Tensor, max_per_img: Tensor
-    ) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor, Tensor]:
+    def forward(self, images: Tensor, score_thr: Tensor, iou_thr: Tensor, max_per_img: Tensor) -> tuple[Tensor, ...]:
         """Detect and segment.
 
         Args:
@@ -76,7 +92,8 @@ class EndToEnd(nn.Module):
             tuple[Tensor]: ``boxes`` (K, 4): x1, y1, x2, y2 in pixels of the given images, clipped to them; ``scores``
             (K,); ``mask_scores`` (K,), the same without a mask-IoU head; ``labels`` (K,), int64; ``image_index`` (K,),
             int64; ``masks`` (K, h, w), probabilities to be pasted into the boxes. An image after the other, the best
-            box first.
+            box first. Of a PanopticCenterMask also ``semantic`` (N, S + 1, h', w'), logits of stuff and, last, things,
+            which cover the images as they are padded inside of the graph.
         """
         model, roi_head = self.model, self.model.roi_head
         height, width = (torch.as_tensor(side) for side in images.shape[2:])  # variables of a traced graph
@@ -91,7 +108,7 @@ class EndToEnd(nn.Module):
 
         rois = torch.cat([torch.cat([image_index[:, None].float(), boxes], dim=1), boxes.new_tensor([_FAR])])
         roi_labels = torch.cat([labels, labels.new_zeros(1)])
-        roi_feats = self._roi_feats(feats, rois, height * width)
+        roi_feats = self._roi_feats(model.roi_feats(feats), rois, height * width)
         logits = roi_head.mask_head(roi_feats, roi_labels)
         mask_scores = scores
         if roi_head.mask_iou_head is not None:
@@ -99,7 +116,10 @@ class EndToEnd(nn.Module):
             mask_scores = scores * ious.gather(1, roi_labels[:, None])[:-1, 0]
         boxes = roi_head.from_edges(_clip(roi_head.to_edges(boxes), height, width))
         # twice the same tensor would be one output of the graph
-        return boxes, scores, mask_scores * 1, labels, image_index, logits[:-1, 0].sigmoid()
+        outputs = boxes, scores, mask_scores * 1, labels, image_index, logits[:-1, 0].sigmoid()
+        if isinstance(model, PanopticCenterMask):
+            outputs += (model.semantic_head(feats)['seg_preds'],)
+        return outputs
 
     def _preprocess(self, images: Tensor, height: Tensor, width: Tensor) -> Tensor:
         """Do what the data preprocessor does to a batch."""

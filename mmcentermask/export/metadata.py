@@ -5,12 +5,13 @@ from dataclasses import asdict, dataclass, fields
 
 from ..errors import InputError
 
-__all__ = ['FORMAT_VERSION', 'INPUTS', 'KEY', 'OUTPUTS', 'ExportMetadata']
+__all__ = ['FORMAT_VERSION', 'INPUTS', 'KEY', 'OUTPUTS', 'SEMANTIC', 'ExportMetadata']
 
 KEY = 'mmcentermask'  # in the metadata of ONNX, and in the runtime information of OpenVINO
 FORMAT_VERSION = 1
 INPUTS = ('images', 'score_thr', 'iou_thr', 'max_per_img')
 OUTPUTS = ('boxes', 'scores', 'mask_scores', 'labels', 'image_index', 'masks')
+SEMANTIC = 'semantic'  # one more output, of a panoptic model
 
 
 @dataclass
@@ -20,7 +21,7 @@ class ExportMetadata:
     Attributes:
         format_version: Of these fields and of the graph's inputs and outputs.
         package_version: Of the mmcentermask that wrote the file.
-        task: 'instance'.
+        task: 'instance' or 'panoptic'.
         classes: Names, in the order of ``labels``.
         color_order: Of the images that the graph takes: 'BGR'.
         mean: Subtracted inside of the graph, one a channel; for information.
@@ -38,6 +39,8 @@ class ExportMetadata:
         legacy_box_offset: Whether a pixel is to be added to x2 and y2 of a box, once it is in pixels of the image.
         batch: Number of images that the graph takes, or None for any.
         static_shape: [height, width] of the images that the graph takes, or None for any.
+        fusion: Of a panoptic model the last five arguments of ``structures.panoptic_map.fuse``, by name, or None.
+        divisor: To a multiple of which the graph pads the sides of the images.
         precision: 'fp32' or 'int8'.
         verification: What was found when the file was compared with PyTorch, or None.
     """
@@ -61,8 +64,15 @@ class ExportMetadata:
     legacy_box_offset: bool
     batch: int | None = None
     static_shape: list[int] | None = None
+    fusion: dict | None = None
+    divisor: int = 32
     precision: str = 'fp32'
     verification: dict | None = None
+
+    @property
+    def outputs(self) -> tuple[str, ...]:
+        """Names of the graph's outputs."""
+        return OUTPUTS if self.fusion is None else (*OUTPUTS, SEMANTIC)
 
     def to_json(self) -> str:
         """Return it as JSON."""
@@ -91,4 +101,4 @@ class ExportMetadata:
                 f'{path} has the export format {version}, and this mmcentermask reads {FORMAT_VERSION}: install '
                 f'mmcentermask {values.get("package_version")} or newer, or export the model again.'
             )
-        return cls(**{field.name: values[field.name] for field in fields(cls)})
+        return cls(**{field.name: values[field.name] for field in fields(cls) if field.name in values})

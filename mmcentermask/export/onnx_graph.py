@@ -11,7 +11,7 @@ from torch import nn
 from ..apis.fast_inference import fold_batch_norms
 from ..errors import ExportError, InputError
 from .end_to_end import EndToEnd
-from .metadata import INPUTS, KEY, OUTPUTS, ExportMetadata
+from .metadata import INPUTS, KEY, OUTPUTS, SEMANTIC, ExportMetadata
 from .operators import replace_deform_convs
 
 __all__ = ['add_metadata', 'to_onnx']
@@ -56,6 +56,8 @@ def to_onnx(
     shapes = {name: {0: 'K'} for name in OUTPUTS}
     free = {0: 'N'} if metadata.batch is None else {}
     shapes['images'] = free if metadata.static_shape else {**free, 2: 'H', 3: 'W'}
+    if metadata.fusion is not None:
+        shapes[SEMANTIC] = free if metadata.static_shape else {**free, 2: 'h', 3: 'w'}
     file = io.BytesIO()
     # where it fails it prints the whole graph
     with torch.no_grad(), warnings.catch_warnings(), contextlib.redirect_stdout(io.StringIO()):
@@ -68,7 +70,7 @@ def to_onnx(
                 (images, *options.values()),
                 file,
                 input_names=list(INPUTS),
-                output_names=list(OUTPUTS),
+                output_names=list(metadata.outputs),
                 dynamic_axes=shapes,
                 opset_version=opset,
                 dynamo=False,

@@ -18,12 +18,14 @@ from ..errors import ExportError
 from ..image_inputs import list_images, read_image
 from ..runtime.exported_model import ExportedModel, LoadedImage
 from ..structures import Instances
+from ..structures.segment_ids import INSTANCE_OFFSET
 
 __all__ = ['Comparison', 'compare', 'images_to_compare', 'verify']
 
 BOX_TOLERANCE = 0.1  # pixels of the image
 SCORE_TOLERANCE = 1e-3
 LEAST_IOU = 0.99
+PIXELS_TOLERANCE = 1e-3
 _SAME = 1.0  # pixels that the boxes of one object may be apart to be compared at all
 
 
@@ -38,6 +40,7 @@ class Comparison:
         box: Largest difference of a coordinate, in pixels of the image.
         score: Largest difference of a score or mask score.
         iou: Least IoU of a mask with PyTorch's.
+        pixels: Largest share of an image's pixels that get another class in the panoptic map, 0 without one.
     """
 
     objects: int = 0
@@ -46,6 +49,7 @@ class Comparison:
     box: float = 0.0
     score: float = 0.0
     iou: float = 1.0
+    pixels: float = 0.0
 
     def __add__(self, other: 'Comparison') -> 'Comparison':
         return Comparison(
@@ -55,12 +59,14 @@ class Comparison:
             max(self.box, other.box),
             max(self.score, other.score),
             min(self.iou, other.iou),
+            max(self.pixels, other.pixels),
         )
 
     @property
     def equal(self) -> bool:
         """Whether all is within the tolerances; a tenth of the objects at most may be excused."""
         close = self.box <= BOX_TOLERANCE and self.score <= SCORE_TOLERANCE and self.iou >= LEAST_IOU
+        close = close and self.pixels <= PIXELS_TOLERANCE
         return close and not self.missing and self.matched >= 0.9 * self.objects
 
 
@@ -92,6 +98,9 @@ def compare(expected: Instances, found: Instances) -> Comparison:
         result.box = float(gaps[mine, theirs].max())
         result.score = float(score_gaps[mine, theirs].max())
         result.iou = min(_iou(expected.rle[i], found.rle[j]) for i, j in pairs)
+    if expected.segment_ids is not None:
+        classes = (instances.segment_ids % INSTANCE_OFFSET for instances in (expected, found))
+        result.pixels = float(np.not_equal(*classes).mean())
     return result
 
 

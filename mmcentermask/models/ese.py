@@ -19,6 +19,10 @@ class EffectiveSE(nn.Module):
         super().__init__()
         self.fc = nn.Conv2d(channels, channels, 1)
 
+    def channel_weights(self, x: Tensor) -> Tensor:
+        """Return the weight of each channel, (N, C, 1, 1), 0..1, of features ``x``, (N, C, H, W)."""
+        return F.hardsigmoid(self.fc(x.mean(dim=(2, 3), keepdim=True)))
+
     def forward(self, x: Tensor) -> Tensor:
         """Weigh the channels of ``x``, of shape (N, C, H, W); the shape stays."""
-        return x * F.hardsigmoid(self.fc(x.mean(dim=(2, 3), keepdim=True)))
+        return x * self.channel_weights(x)

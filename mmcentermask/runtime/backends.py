@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from ..errors import InputError, MissingFileError
-from ..export.metadata import KEY, OUTPUTS, ExportMetadata
+from ..export.metadata import KEY, ExportMetadata
 
 __all__ = ['BACKENDS', 'OnnxRuntime', 'OpenVino', 'open_exported']
 
@@ -50,7 +50,8 @@ class OnnxRuntime:
 
     def run(self, inputs: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
         """Run the graph: name of an input -> value, name of an output -> value."""
-        return dict(zip(OUTPUTS, self._session.run(OUTPUTS, inputs)))
+        names = self.metadata.outputs
+        return dict(zip(names, self._session.run(names, inputs)))
 
 
 class OpenVino:
@@ -81,7 +82,7 @@ class OpenVino:
     def run(self, inputs: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
         """Run the graph: name of an input -> value, name of an output -> value."""
         found = self._model(inputs)
-        return {name: found[name] for name in OUTPUTS}
+        return {name: found[name] for name in self.metadata.outputs}
 
 
 BACKENDS = {'onnxruntime': OnnxRuntime, 'openvino': OpenVino}

@@ -11,8 +11,18 @@ import numpy as np
 from PIL import Image
 
 from ..errors import ImageError, InputError
+from ..export.metadata import SEMANTIC
 from ..image_inputs import describe, read_image
-from ..structures import Instances, encode_boundaries, encode_crop, find_boundaries, legacy_crops, rle_to_json
+from ..structures import (
+    Instances,
+    encode_boundaries,
+    encode_crop,
+    find_boundaries,
+    legacy_crops,
+    list_segments,
+    rle_to_json,
+)
+from ..structures.panoptic_map import classify_pixels, fuse
 from .backends import open_exported
 from .resizing import fitted_size, legacy_size
 
@@ -146,11 +156,22 @@ class ExportedModel:
         """Run images of one shape, repeated up to the ``number`` that the graph takes."""
         batch = np.stack([images[i % len(images)].pixels for i in range(number)]).transpose(0, 3, 1, 2)
         outputs = self._backend.run({'images': np.ascontiguousarray(batch), **self._options})
-        of_image = outputs.pop('image_index')
-        return [
+        of_image, semantic = outputs.pop('image_index'), outputs.pop(SEMANTIC, None)
+        found = [
             self._finish({name: values[of_image == i] for name, values in outputs.items()}, image)
             for i, image in enumerate(images)
         ]
+        for i, instances in enumerate(found if semantic is not None else ()):
+            instances.segment_ids = self._fuse(instances, semantic[i], images[i])
+        return found
+
+    def _fuse(self, found: Instances, logits: np.ndarray, image: LoadedImage) -> np.ndarray:
+        """Make the panoptic map of an image from its objects and the logits of its pixels."""
+        divisor = self.metadata.divisor
+        padded = tuple(-(-side // divisor) * divisor for side in image.pixels.shape[1::-1])
+        stuff = classify_pixels(logits, padded, image.size, image.original_size)
+        panoptic = fuse(found.labels, found.scores, found.rle, stuff, **self.metadata.fusion)
+        return list_segments(panoptic, len(self.classes))[0]
 
     def _finish(self, outputs: dict[str, np.ndarray], image: LoadedImage) -> Instances:
         """Bring the graph's outputs for one image to its own pixels, and paste the masks."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import glob
 import json
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +14,7 @@ from ..image_inputs import images_of_folder
 from ..structures import Instances
 from .segmenter import Segmenter
 
-__all__ = ['FORMATS', 'find_images', 'predict_to_folder']
+__all__ = ['FORMATS', 'find_images', 'predict_rows', 'write_rows']
 
 FORMATS = ('jsonl', 'parquet')
 _SETTINGS = 'settings.json'
@@ -72,30 +72,47 @@ def _of_annotations(path: Path) -> Iterator[str]:
         raise InputError(f"{path} is no annotation file in COCO's format: give one that has images.") from error
 
 
-def predict_to_folder(
-    segmenter: Segmenter,
+def predict_rows(segmenter: Segmenter, images: Iterable[str], **options: Any) -> Iterator[dict[str, Any]]:
+    """Predict; yield of each image what ``Instances.to_dict`` gives, or its ``file_name`` and ``error``.
+
+    Args:
+        segmenter (Segmenter): Predicts.
+        images (iterable of str): Paths.
+        **options: See ``Segmenter.stream``.
+
+    Yields:
+        dict: A row.
+
+    Raises:
+        InputError: If an option is out of range.
+    """
+    for image, found in segmenter.stream(images, **options):
+        failed = not isinstance(found, Instances)
+        yield dict(file_name=image, error=str(found)) if failed else {**found.to_dict(), 'file_name': image}
+
+
+def write_rows(
+    predict: Callable[[Iterator[str]], Iterator[dict[str, Any]]],
     images: Iterable[str],
     folder: str | Path,
     settings: dict[str, Any],
     file_format: str = 'jsonl',
     part_size: int = 500,
     progress: bool = False,
-    **options: Any,
 ) -> dict[str, int]:
-    """Predict, and write ``part-00000.jsonl``, ...: one image a row, as ``Instances.to_dict`` or with its ``error``.
+    """Predict, and write ``part-00000.jsonl``, ...: one image a row.
 
     A part gets its name once it is whole. Images that a part of the folder holds are left out, so a run that was
     stopped goes on; one that failed is not tried again.
 
     Args:
-        segmenter (Segmenter): Predicts.
+        predict (callable): Makes rows of images, as ``predict_rows`` does.
         images (iterable of str): Paths, no two of them equal.
         folder (str or Path): Made where it is not there.
         settings (dict): What the results depend on, for JSON; a folder holds those of one run.
         file_format (str): ``'jsonl'`` or ``'parquet'``, which needs pyarrow. Defaults to ``'jsonl'``.
         part_size (int): Images of a part. Defaults to 500.
         progress (bool): Show a progress bar. Defaults to False.
-        **options: See ``Segmenter.stream``.
 
     Returns:
         dict: Numbers of ``images``, ``objects``, ``failed`` and ``done_before``.
@@ -125,18 +142,17 @@ def predict_to_folder(
             number += 1
             rows.clear()
 
-    results = segmenter.stream((image for image in images if image not in done), **options)
+    results = predict(image for image in images if image not in done)
     if progress:
         from tqdm import tqdm
 
         results = tqdm(results, unit='image')
     try:
-        for image, found in results:
-            failed = not isinstance(found, Instances)
-            rows.append(dict(file_name=image, error=str(found)) if failed else {**found.to_dict(), 'file_name': image})
+        for row in results:
+            rows.append(row)
             counts['images'] += 1
-            counts['failed'] += failed
-            counts['objects'] += 0 if failed else len(found)
+            counts['failed'] += 'error' in row
+            counts['objects'] += len(row.get('labels', ()))
             if len(rows) == part_size:
                 write()
     except (KeyboardInterrupt, InputError) as error:

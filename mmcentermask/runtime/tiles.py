@@ -237,4 +237,5 @@ def _concatenate(found: list[Instances], empty: Instances) -> Instances:
         scores=np.concatenate([one.scores for one in found]),
         rle=[one.rle[0] for one in found if len(one)],
         mask_scores=scores,
+        segment_ids=None,
     )

@@ -18,10 +18,11 @@ from ..image_inputs import read_image
 from .polygons import trace_polygons
 from .result_formats import to_coco, to_labelme, to_supervision
 from .rle import decode_crop, encode_crop, rle_to_json
+from .segment_ids import encode_segment_ids, list_segments
 
 __all__ = ['Instances']
 
-_FORMATS = ('prediction', 'coco', 'labelme')
+_FORMATS = ('prediction', 'coco', 'labelme', 'panoptic')
 
 
 @dataclass
@@ -40,6 +41,8 @@ class Instances:
         classes: Names of all classes.
         mask_scores: Box scores times predicted mask IoU, float32 (K,); None where the model predicts none.
         file_name: The image, as it was given; None where it has no name.
+        segment_ids: Of a panoptic model whose each pixel of the image is, int32 (H, W): a label and, for things, 1000
+            times the number of the object more; 0 is void. None of another model, and of tiles.
 
     >>> found = Segmenter('model.onnx').predict('street.jpg')  # doctest: +SKIP
     >>> found.filter(0.5, classes=['car']).save('cars.png')  # doctest: +SKIP
@@ -54,6 +57,7 @@ class Instances:
     classes: tuple[str, ...]
     mask_scores: np.ndarray | None = None
     file_name: str | None = None
+    segment_ids: np.ndarray | None = None
 
     @classmethod
     def from_dict(cls, prediction: dict[str, Any], classes: Sequence[str]) -> Instances:
@@ -74,10 +78,11 @@ class Instances:
             tuple(classes),
             None if mask_scores is None else np.array(mask_scores, np.float32),
             prediction['file_name'],
+            prediction.get('panoptic_seg'),
         )
 
     def to_dict(self) -> dict[str, Any]:
-        """Return plain numbers, as ``CenterMaskInferencer`` does and writes to its JSON files."""
+        """Return plain numbers, as ``CenterMaskInferencer`` writes them to its JSON files, without a panoptic map."""
         result = dict(
             bboxes=self.boxes.tolist(),
             labels=self.labels.tolist(),
@@ -108,6 +113,14 @@ class Instances:
     def names(self) -> list[str]:
         """The class of each object."""
         return [self.classes[i] if i < len(self.classes) else f'class {i}' for i in self.labels]
+
+    @property
+    def segments_info(self) -> list[dict[str, Any]]:
+        """``id``, ``label``, ``class_name`` and ``area`` in pixels of each segment of a panoptic model."""
+        if self.segment_ids is None:
+            return []
+        segments = list_segments(self.segment_ids, len(self.classes))[1]
+        return [dict(segment, class_name=self.classes[segment['label']]) for segment in segments]
 
     def filter(self, threshold: float = 0.0, classes: Iterable[str | int] | None = None) -> Instances:
         """Choose objects.
@@ -141,7 +154,7 @@ class Instances:
             crop = cv2.resize(crop.astype(np.uint8), size, interpolation=cv2.INTER_NEAREST) if crop.size else crop
             codes.append(encode_crop(crop.astype(bool), x1, y1, height, width))
         boxes = self.boxes * np.array([x_scale, y_scale] * 2, np.float32)
-        return replace(self, boxes=boxes, rle=rle_to_json(codes), height=height, width=width)
+        return replace(self, boxes=boxes, rle=rle_to_json(codes), height=height, width=width, segment_ids=None)
 
     def masks(self) -> np.ndarray:
         """Return the masks as images, bool (K, H, W)."""
@@ -183,7 +196,7 @@ class Instances:
         return to_supervision(self)
 
     def draw(self, image: Any = None, alpha: float = 0.45, label_names: list[str] | None = None) -> np.ndarray:
-        """Draw the objects, a class in the same color in every image.
+        """Draw the objects, or the segments of a panoptic model, a class in the same color in every image.
 
         Args:
             image: What was predicted on, in any form that ``read_image`` takes. Defaults to the file.
@@ -196,7 +209,7 @@ class Instances:
         Raises:
             InputError: If there is no such image, or it has another size.
         """
-        from ..visualization.drawing import draw_instances  # matplotlib, for its fonts, takes a while
+        from ..visualization.drawing import draw_instances, draw_panoptic  # matplotlib, for its fonts, takes a while
 
         if image is None and self.file_name is None:
             raise InputError('these objects are of no file: give the image to draw them in, draw(image).')
@@ -206,6 +219,8 @@ class Instances:
                 f'the image to draw in has {image.shape[1]} x {image.shape[0]} pixels, that of the objects '
                 f'{self.width} x {self.height}: give the same one.'
             )
+        if self.segment_ids is not None:
+            return np.ascontiguousarray(draw_panoptic(image[..., ::-1], self.segment_ids, self.classes)[..., ::-1])
         found = dict(bboxes=self.boxes, labels=self.labels, scores=self.scores, masks=self.rle, label_names=label_names)
         return np.ascontiguousarray(draw_instances(image[..., ::-1], found, self.classes, alpha=alpha)[..., ::-1])
 
@@ -215,17 +230,21 @@ class Instances:
         Args:
             path (str or Path): The file; its ending says which, ``.json`` or that of an image.
             image (optional): To draw in, see ``draw``.
-            form (str): Of a JSON file: ``'prediction'`` (``to_dict``), ``'coco'`` or ``'labelme'``. Defaults to
-                ``'prediction'``.
+            form (str): Of a JSON file: ``'prediction'`` (``to_dict``), ``'coco'`` or ``'labelme'``; of a PNG file
+                ``'panoptic'``: the ids of the segments in COCO's colors. Defaults to ``'prediction'``.
 
         Raises:
             OutputError: If it cannot be written.
-            InputError: If there is no such form, or no such image format.
+            InputError: If there is no such form, no such image format, or no panoptic map.
         """
         if form not in _FORMATS:
             raise InputError(f'there is no form {form!r}: give one of {", ".join(_FORMATS)}.')
         suffix = Path(path).suffix.lower()
-        if suffix == '.json':
+        if form == 'panoptic':
+            if suffix != '.png' or self.segment_ids is None:
+                raise InputError(f'{path} cannot hold segments: give a .png file, and what a panoptic model found.')
+            encoded = encode_segment_ids(self.segment_ids)
+        elif suffix == '.json':
             content = {'prediction': self.to_dict, 'coco': self.to_coco, 'labelme': self.to_labelme}[form]()
             encoded = json.dumps(content).encode()
         elif suffix and cv2.haveImageWriter(suffix):

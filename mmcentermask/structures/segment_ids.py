@@ -13,18 +13,19 @@ if TYPE_CHECKING:
 INSTANCE_OFFSET = 1000  # mmdet's, which is not imported: results are drawn where it is not installed, too
 
 
-def list_segments(panoptic: Tensor, num_classes: int) -> tuple[np.ndarray, list[dict[str, int]]]:
+def list_segments(panoptic: Tensor | np.ndarray, num_classes: int) -> tuple[np.ndarray, list[dict[str, int]]]:
     """List the segments of a panoptic map.
 
     Args:
-        panoptic (Tensor): A label for each pixel and, for things, 1000 times the number of the object more, (H, W).
+        panoptic (Tensor or np.ndarray): A label for each pixel and, for things, 1000 times the number of the object
+            more, (H, W).
         num_classes (int): Number of classes; as a label it stands for void.
 
     Returns:
         tuple: Ids of the pixels, (H, W), int32: the same numbers, but 0 for void; and ``id``, ``label`` and ``area``
         in pixels of each segment.
     """
-    ids = panoptic.cpu().numpy().copy()
+    ids = np.array(panoptic if isinstance(panoptic, np.ndarray) else panoptic.cpu().numpy())
     ids[ids % INSTANCE_OFFSET == num_classes] = 0
     counted = zip(*(values.tolist() for values in np.unique(ids, return_counts=True)))
     return ids, [dict(id=number, label=number % INSTANCE_OFFSET, area=area) for number, area in counted if number]

@@ -4,14 +4,26 @@ import importlib
 
 from .curves import draw_curves
 from .drawing import draw_instances
-from .png import png_of
+from .error_charts import draw_confusion, draw_errors
+from .png import png_of, svg_of
 from .run_log import RunLog, read_run_log
 from .style import class_colors
 
 # imported when they are asked for: they need torch and mmdet, which an exported model runs without
-_WITH_TORCH = {'CenterMaskVisualizer': 'visualizer', 'draw_predictions': 'predictions'}
+_WITH_TORCH = {'CenterMaskVisualizer': 'visualizer', 'LabelledImages': 'labelled_images'}
 
-__all__ = ['RunLog', 'class_colors', 'draw_curves', 'draw_instances', 'png_of', 'read_run_log', *_WITH_TORCH]
+__all__ = [
+    'RunLog',
+    'class_colors',
+    'draw_confusion',
+    'draw_curves',
+    'draw_errors',
+    'draw_instances',
+    'png_of',
+    'read_run_log',
+    'svg_of',
+    *_WITH_TORCH,
+]
 
 
 def __getattr__(name: str):

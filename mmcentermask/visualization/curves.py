@@ -2,21 +2,18 @@
 
 from matplotlib.figure import Figure
 
-from .png import png_of
+from .error_charts import FORM_COLORS, FORM_NAMES
 from .run_log import RunLog
 
-_NAMES = {'bbox': 'box', 'segm': 'mask'}
-_COLORS = {'bbox': 'tab:blue', 'segm': 'tab:red'}
 
-
-def draw_curves(log: RunLog) -> bytes:
+def draw_curves(log: RunLog) -> Figure:
     """Two diagrams side by side: every loss (log scale), and box and mask AP and AP50.
 
     Args:
         log: What the run logged.
 
     Returns:
-        The diagrams as PNG.
+        Figure: Not one of pyplot's.
     """
     # A figure of its own and no pyplot: nothing global is touched and no display is looked for.
     figure = Figure(figsize=(11, 4.2), layout='constrained')
@@ -28,15 +25,15 @@ def draw_curves(log: RunLog) -> bytes:
         if points:
             total = name == 'loss'
             style = dict(color='black', linewidth=2) if total else dict(linewidth=1.3)
-            left.plot(*zip(*points, strict=True), label='sum' if total else name, marker='.', markersize=3, **style)
+            left.plot(*zip(*points, strict=True), label='sum' if total else name, **style)
     left.set(title='Losses in training', xlabel='iteration', ylabel='loss (log scale)', yscale='log')
     left.legend(fontsize=8, ncols=2)
 
-    for what, name in _NAMES.items():
+    for what, name in FORM_NAMES.items():
         for which, style in (('AP', '-'), ('AP50', '--')):
             points = [(line['iteration'], line[what, which]) for line in log.val if (what, which) in line]
             if points:
-                look = dict(color=_COLORS[what], marker='o', markersize=4)
+                look = dict(color=FORM_COLORS[what], marker='o', markersize=4)
                 right.plot(*zip(*points, strict=True), style, label=f'{name} {which}', **look)
     right.set(title='AP on held-out images', xlabel='iteration', ylabel='AP', ylim=(0, 1))
     right.set_xlim(left=0, right=max(line['iteration'] for line in log.train + log.val) * 1.03)
@@ -47,4 +44,4 @@ def draw_curves(log: RunLog) -> bytes:
     for axes in (left, right):
         axes.grid(alpha=0.3)
         axes.spines[['top', 'right']].set_visible(False)
-    return png_of(figure, dpi=120)
+    return figure

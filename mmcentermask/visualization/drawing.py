@@ -80,7 +80,7 @@ def draw_panoptic(
 
     Args:
         image (np.ndarray): uint8 (H, W, 3), RGB; not changed.
-        segments (np.ndarray): (H, W), see PanopticCenterMask; void is not drawn.
+        segments (np.ndarray): (H, W), see PanopticCenterMask; void, also as 0, is not drawn.
         classes (Sequence[str]): Names of the classes, of things and of stuff.
         palette (optional): See ``class_colors``.
         alpha (float): Opacity, 0..1. Defaults to 0.45.
@@ -90,7 +90,7 @@ def draw_panoptic(
     """
     canvas = _scaled(image, 1.0)
     colors = class_colors(len(classes), palette)
-    numbers = [number for number in np.unique(segments).tolist() if number % INSTANCE_OFFSET < len(classes)]
+    numbers = [number for number in np.unique(segments).tolist() if number and number % INSTANCE_OFFSET < len(classes)]
     boxes, outlines = [], []
     for number in numbers:
         mask = segments == number

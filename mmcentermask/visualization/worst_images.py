@@ -22,7 +22,7 @@ from ..datasets.rules import RULES, Finding
 from ..datasets.values import is_number, printable, shown
 from .png import png_of
 
-__all__ = ['draw_worst']
+__all__ = ['as_rgb', 'draw_worst', 'outlines_of', 'show_part']
 
 _DARK, _ERROR, _WARNING = '#1d1d1d', '#e3242b', '#ff9d00'
 _OUTLINED = [Stroke(linewidth=3.2, foreground=(0, 0, 0, 0.55)), Normal()]  # to be seen on any image
@@ -76,7 +76,7 @@ def _choose(inspections: Sequence[Inspection]) -> list[tuple[Inspection, int, np
                 seen.add((split.name, i))
                 image = Decoder(split.color_type, split.backend)(os.path.join(split.folder, entry['file_name']))
                 if image is not None:
-                    chosen.append((inspection, i, _as_rgb(image), of_image[i]))
+                    chosen.append((inspection, i, as_rgb(image), of_image[i]))
     return chosen
 
 
@@ -95,7 +95,7 @@ def _queues(inspection: Inspection) -> list[tuple[bool, Inspection, Iterator[int
     ]
 
 
-def _as_rgb(image: np.ndarray) -> np.ndarray:
+def as_rgb(image: np.ndarray) -> np.ndarray:
     """Turn what any decoder gives into uint8 RGB, (H, W, 3)."""
     if image.dtype != np.uint8:
         image = cv2.normalize(image.astype(np.float32), None, 0, 255, cv2.NORM_MINMAX).astype(np.uint8)
@@ -116,7 +116,7 @@ def _draw_tile(axis: Axes, words: Axes, inspection: Inspection, i: int, image: n
         of_object[finding.annotation].append((name, finding))
     lines = [(_words([both]), _color(inspection, [both[0]])) for both in of_object.pop(None, [])]
     view = _view([_points(tables.annotations[j]) for j in of_object], height, width)
-    _show(axis, image, view)
+    show_part(axis, image, view)
     for number, (j, those) in enumerate(of_object.items(), 1):
         color = _color(inspection, [name for name, _ in those])
         if number <= _OBJECTS:
@@ -166,7 +166,7 @@ def _points(annotation: dict) -> np.ndarray:
     return np.concatenate([np.empty((0, 2)), *_polygons(annotation), *([] if box is None else [box])])
 
 
-def _outlines(annotation: dict, shape: tuple[int, int]) -> list[np.ndarray]:
+def outlines_of(annotation: dict, shape: tuple[int, int]) -> list[np.ndarray]:
     """Return the outlines of a mask, (K, 2) each; of an RLE only where it fits the image."""
     form = annotation.get('segmentation')
     if not isinstance(form, dict) or rle_problem(form, *shape):
@@ -189,7 +189,7 @@ def _draw_object(
     # far outside, numbers are too large to be drawn
     spread = max(view[2] - view[0], view[3] - view[1])
     low, high = np.array(view[:2]) - spread, np.array(view[2:]) + spread
-    for points in _outlines(annotation, shape):
+    for points in outlines_of(annotation, shape):
         x, y = np.clip([*points, points[0]], low, high).T
         axis.plot(x, y, color=color, lw=1.4, marker='o' if len(points) < 3 else '', path_effects=_OUTLINED)
     box = _box(annotation)
@@ -230,7 +230,7 @@ def _view(objects: list[np.ndarray], height: int, width: int) -> tuple[float, fl
     return view[0][0], view[1][0], view[0][1], view[1][1]
 
 
-def _show(axis: Axes, image: np.ndarray, view: tuple[float, float, float, float]) -> None:
+def show_part(axis: Axes, image: np.ndarray, view: tuple[float, float, float, float]) -> None:
     """Show a part of an image, gray where there is none."""
     height, width = image.shape[:2]
     x1, y1 = (max(int(v), 0) for v in view[:2])

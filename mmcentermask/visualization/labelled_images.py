@@ -4,12 +4,9 @@ from pathlib import Path
 
 import cv2
 import numpy as np
-from mmdet.apis import inference_detector
-from mmdet.registry import DATASETS
-from mmengine.config import ConfigDict
+from mmengine.dataset import BaseDataset, Compose
 from mmengine.structures import InstanceData
 from PIL import Image, ImageDraw
-from torch import nn
 
 from mmcentermask.errors import InputError
 
@@ -49,45 +46,51 @@ def _sheet(rows: list[list[Titled]]) -> np.ndarray:
     return np.asarray(sheet)
 
 
-def draw_predictions(
-    model: nn.Module,
-    dataset: dict,
-    images: int = 8,
-    score_thr: float = 0.4,
-    scale: float | None = None,
-) -> tuple[bytes, int]:
-    """Draw images of a dataset, the truth beside the prediction.
-
-    The images are not chosen: they are taken at equal steps through the dataset. Crowd regions, which count neither for
-    nor against a prediction, are not drawn.
+class LabelledImages:
+    """Images of a dataset with their annotated objects, to draw predictions beside them.
 
     Args:
-        model (nn.Module): A detector from ``mmdet.apis.init_detector``.
-        dataset (dict): Config of a COCO dataset, as in ``val_dataloader.dataset``; its pipeline is not used.
-        images (int): How many images to show. Defaults to 8.
-        score_thr (float): Predictions below this box score are not drawn. Defaults to 0.4.
-        scale (float, optional): Of the images. Defaults to None, which brings each to a long side of 480 pixels.
-
-    Returns:
-        tuple: The sheet as PNG, and the number of images in the dataset.
+        dataset (BaseDataset): Of instances; its pipeline is not used.
 
     Raises:
         InputError: If the dataset has no images.
     """
-    data = DATASETS.build(ConfigDict({**dataset, 'pipeline': _PIPELINE, 'test_mode': True}))
-    if not len(data):
-        raise InputError(f'the held-out dataset ({dataset.get("ann_file")}) has no images: give one that has.')
-    images = min(images, len(data))
-    tiles = []
-    for index in np.linspace(0, len(data) - 1, images).round().astype(int).tolist():
-        item = data[index]
-        path = item['data_samples'].img_path
+
+    def __init__(self, dataset: BaseDataset) -> None:
+        self.dataset = dataset
+        self._load = Compose(_PIPELINE)
+        if not len(dataset):
+            raise InputError(f'the held-out dataset ({dataset.ann_file}) has no images: give one that has.')
+
+    def id_of(self, place: int) -> int | str:
+        """Return the id of an image."""
+        return self.dataset.get_data_info(place)['img_id']
+
+    def spread(self, number: int) -> list[int]:
+        """Return the places of images at equal steps through the dataset, not chosen: ``number`` at most."""
+        return np.linspace(0, len(self.dataset) - 1, min(number, len(self.dataset))).round().astype(int).tolist()
+
+    def draw(self, place: int, found: InstanceData, scale: float | None = None) -> list[Titled]:
+        """Draw an image twice, with its objects and with predictions; crowd regions are not drawn.
+
+        Args:
+            place (int): Of the image in the dataset.
+            found (InstanceData): Predictions, as ``draw_instances`` takes them.
+            scale (float, optional): Of the image. Defaults to None, which brings it to a long side of 480 pixels.
+
+        Returns:
+            list: Two drawings, uint8 (H, W, 3), RGB, each with its title.
+        """
+        item = self._load(self.dataset.get_data_info(place))
+        sample = item['data_samples']
         image = np.ascontiguousarray(item['inputs'].permute(1, 2, 0).numpy()[..., ::-1])
-        found = inference_detector(model, path).pred_instances.cpu()
-        found = found[found.scores > score_thr]
-        tiles += _pair(image, item['data_samples'].gt_instances, found, data.metainfo, Path(path).name, scale)
+        return _pair(image, sample.gt_instances, found, self.dataset.metainfo, Path(sample.img_path).name, scale)
+
+
+def sheet_of(tiles: list[Titled]) -> bytes:
+    """Put drawings into rows of two pairs each, as JPEG."""
     rows = [tiles[start : start + _COLUMNS] for start in range(0, len(tiles), _COLUMNS)]
-    return cv2.imencode('.png', _sheet(rows)[..., ::-1])[1].tobytes(), len(data)
+    return cv2.imencode('.jpg', _sheet(rows)[..., ::-1], [cv2.IMWRITE_JPEG_QUALITY, 88])[1].tobytes()
 
 
 def _pair(

@@ -1,0 +1,271 @@
+"""The page of demo/web_demo.py, by gradio: what models find in a picture, with sliders, and an object to click."""
+
+from __future__ import annotations
+
+import io
+import json
+import os
+import tempfile
+import time
+import warnings
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import cv2
+import numpy as np
+from PIL import Image
+from pycocotools import mask as mask_api
+
+from ..atomic_write import atomic_write
+from ..errors import ImageError, InputError
+from ..image_inputs import read_image
+from ..structures import Instances, decode_crop
+from .exported_model import ExportedModel
+
+if TYPE_CHECKING:
+    from ..apis.explanation import Explanation
+
+__all__ = ['Model', 'Seen', 'build_page', 'read_upload']
+
+_MOST_PIXELS = 50_000_000
+_SHAPES = ('ellipse', 'rectangle', 'triangle', 'star')  # classes of the model of `make demo`
+_SAMPLE_SIDE = 384  # pixels, of a drawn picture
+
+
+@dataclass
+class Seen:
+    """What a model found in a picture.
+
+    Attributes:
+        image: uint8 (H, W, 3), BGR.
+        found: All objects.
+        explanation: How they came about, of a CenterMask in torch; of other models None.
+        seconds: That it took.
+    """
+
+    image: np.ndarray
+    found: Instances
+    explanation: Explanation | None
+    seconds: float
+
+    def choose(self, score: float, mask_score: float, classes: list[str]) -> np.ndarray:
+        """Return the indices of the objects that have these least scores and, where any are given, these classes."""
+        keep = self.found.scores >= score
+        if self.found.mask_scores is not None:
+            keep &= self.found.mask_scores >= mask_score
+        if classes:
+            keep &= np.isin(self.found.names, classes)
+        return keep.nonzero()[0]
+
+    def object_at(self, x: int, y: int, chosen: np.ndarray) -> int | None:
+        """Return the index of the smallest of the chosen objects whose mask has the pixel; None where none has it."""
+        hits = []
+        for index in chosen.tolist():
+            crop, left, top = decode_crop(self.found.rle[index])
+            row, column = y - top, x - left
+            if 0 <= row < crop.shape[0] and 0 <= column < crop.shape[1] and crop[row, column]:
+                hits.append((crop.sum(), index))
+        return min(hits)[1] if hits else None
+
+    def describe(self, index: int) -> str:
+        """Return what there is to say about an object, as a table in Markdown."""
+        found = self.found[index]
+        facts = {'class': found.names[0], 'score': f'{found.scores[0]:.3f}'}
+        if found.mask_scores is not None:
+            facts['mask IoU, predicted'] = f'{found.mask_scores[0] / max(found.scores[0], 1e-9):.3f}'
+            facts['mask score'] = f'{found.mask_scores[0]:.3f}'
+        if self.explanation is not None:
+            facts['level'] = f'P{self.explanation.levels[index]} (by Eq. 1 P{self.explanation.fpn_levels[index]})'
+        facts['area'] = f'{int(mask_api.area(found.rle)[0]):,} pixels'
+        rows = [' | '.join(facts), ' | '.join('---' for _ in facts), ' | '.join(facts.values())]
+        return '\n'.join(f'| {row} |' for row in rows)
+
+
+class Model:
+    """A model of any kind.
+
+    Args:
+        model (str): A config, the name of a model, or an exported file.
+        weights (str, optional): Checkpoint of a config. Defaults to the published one of a name.
+        device (str, optional): Where to predict. Defaults to the GPU where torch has one, else the CPU.
+
+    Attributes:
+        name: Of the model and its weights.
+        classes: Names.
+
+    Raises:
+        InputError: See ``Segmenter``.
+    """
+
+    def __init__(self, model: str, weights: str | None = None, device: str | None = None) -> None:
+        self.name = Path(model).stem if weights is None else f'{Path(model).stem}, {Path(weights).stem}'
+        self._explain = None
+        if model.lower().endswith(('.onnx', '.xml')):
+            self._model = ExportedModel(model, device=device or 'cpu')
+        else:
+            from ..apis.explanation import explain
+            from ..apis.torch_model import TorchModel
+            from ..models import CenterMask
+
+            self._model = TorchModel(model, weights, device)
+            self._explain = explain if isinstance(self._model.inferencer.model, CenterMask) else None
+        self.classes = self._model.classes
+
+    def find(self, image: np.ndarray) -> Seen:
+        """Find the objects of an image, uint8 (H, W, 3), BGR."""
+        began, explanation = time.perf_counter(), None
+        if self._explain is None:
+            found = self._model.run([self._model.load(image)])[0]
+        else:
+            explanation = self._explain(self._model, image)
+            found = explanation.found
+        return Seen(image, found, explanation, time.perf_counter() - began)
+
+
+def read_upload(content: bytes) -> np.ndarray:
+    """Decode a picture, uint8 (H, W, 3), BGR.
+
+    Raises:
+        ImageError: If it cannot be used, or has more than 50 million pixels, which a small file may have.
+    """
+    pixels = 0
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter('ignore', Image.DecompressionBombWarning)
+            with Image.open(io.BytesIO(content)) as picture:
+                pixels = picture.width * picture.height
+    except Image.DecompressionBombError:
+        pixels = _MOST_PIXELS + 1
+    except Exception:  # read_image says what is wrong with it
+        pass
+    if pixels > _MOST_PIXELS:
+        raise ImageError(f'the picture has more than {_MOST_PIXELS // 1_000_000} million pixels: give a smaller one.')
+    return read_image(content)
+
+
+def _write_file(content: bytes, name: str) -> str:
+    """Write a file that the page may fetch, into a new folder of gradio's temporary one; return its path."""
+    path = Path(tempfile.mkdtemp(dir=os.environ['GRADIO_TEMP_DIR']), name)
+    with atomic_write(path) as file:
+        file.write(content)
+    return str(path)
+
+
+class Panel:
+    """The part of the page that shows what one model found.
+
+    Args:
+        gr (module): gradio.
+        model (Model): The model.
+    """
+
+    def __init__(self, gr: Any, model: Model) -> None:
+        self._gr, self._model = gr, model
+        gr.Markdown(f'### {model.name}')
+        self.seen = gr.State(time_to_live=3600)
+        self.drawn = gr.Image(
+            label='objects: click one', format='png', interactive=False, elem_classes='drawn', buttons=['fullscreen']
+        )
+        self.summary = gr.Markdown()
+        with gr.Row():
+            self.coco = gr.DownloadButton('COCO JSON', size='sm')
+            self.png = gr.DownloadButton('PNG', size='sm')
+        self.facts = gr.Markdown()
+        self.inside = gr.Image(label='how its mask came about', interactive=False, visible=False, buttons=[])
+
+    @property
+    def shown(self) -> list:
+        """Components that ``show`` fills."""
+        return [self.drawn, self.summary, self.coco, self.png, *self.details]
+
+    @property
+    def details(self) -> list:
+        """Components that ``click`` fills."""
+        return [self.facts, self.inside]
+
+    def find(self, image: np.ndarray | None) -> Seen | None:
+        """Find the objects of an image."""
+        return None if image is None else self._model.find(image)
+
+    def show(self, seen: Seen | None, score: float, mask_score: float, opacity: float, classes: list[str]) -> list:
+        """Draw the chosen objects, count them, and write the files to download."""
+        if seen is None:
+            return [None, '', None, None, *self._details()]
+        found = seen.found[seen.choose(score, mask_score, classes)]
+        drawn = _write_file(cv2.imencode('.png', found.draw(seen.image, opacity))[1].tobytes(), 'objects.png')
+        coco = _write_file(json.dumps(found.to_coco()).encode(), 'objects.json')
+        text = f'{len(found)} of {len(seen.found)} objects shown, found in {seen.seconds:.2f} s'
+        return [drawn, text, coco, drawn, *self._details()]
+
+    def click(
+        self, seen: Seen | None, score: float, mask_score: float, classes: list[str], place: tuple[int, int]
+    ) -> list:
+        """Tell about the object at a place x, y of the drawing."""
+        index = None if seen is None else seen.object_at(*place, seen.choose(score, mask_score, classes))
+        if index is None:
+            return self._details('There is no object: click on a mask.')
+        if seen.explanation is None:
+            return self._details(seen.describe(index))
+        from ..visualization.explanation import draw_object  # matplotlib takes a while
+        from ..visualization.png import png_of
+
+        png = png_of(draw_object(seen.explanation, index), dpi=120)
+        return self._details(seen.describe(index), _write_file(png, 'inside.png'))
+
+    def _details(self, facts: str = '', inside: str | None = None) -> list:
+        return [facts, self._gr.update(value=inside, visible=inside is not None)]
+
+
+def build_page(gr: Any, models: list[Model]) -> Any:
+    """Lay out the page; return gradio's Blocks."""
+    classes = list(dict.fromkeys(name for model in models for name in model.classes))
+    with gr.Blocks(title='CenterMask', analytics_enabled=False, delete_cache=(600, 3600)) as page:
+        gr.Markdown('# CenterMask\nDrop a picture or use the camera, then click an object.')
+        with gr.Row():
+            with gr.Column(scale=2, min_width=280):
+                picture = gr.Image(label='picture', sources=['upload', 'webcam', 'clipboard'], height=300)
+                # gradio has checked that the file is one that was uploaded; Pillow's errors have no sentence for a user
+                picture.preprocess = lambda payload: payload and Path(payload.path).read_bytes()
+                sample = gr.Button('Draw a picture', size='sm', visible={*_SHAPES} <= {*classes})
+                score = gr.Slider(0, 1, 0.3, step=0.01, label='least score')
+                mask_score = gr.Slider(0, 1, 0, step=0.01, label='least mask score')
+                opacity = gr.Slider(0, 1, 0.45, step=0.05, label='opacity of masks')
+                wanted = gr.Dropdown(classes, multiselect=True, label='classes', info='none for all')
+            with gr.Column(scale=5), gr.Row():
+                panels = []
+                for model in models:
+                    with gr.Column(min_width=320):
+                        panels.append(Panel(gr, model))
+        states = [panel.seen for panel in panels]
+        shown = [part for panel in panels for part in panel.shown]
+
+        def find(content: bytes | None) -> dict:
+            try:
+                image = None if content is None else read_upload(content)
+                return {panel.seen: panel.find(image) for panel in panels}
+            except InputError as error:
+                gr.Warning(str(error), title='This picture cannot be used')
+                return {picture: None, **dict.fromkeys(states)}
+
+        def show(*values: Any) -> list:
+            return [part for panel, seen in zip(panels, values) for part in panel.show(seen, *values[len(panels) :])]
+
+        def draw_sample() -> np.ndarray:
+            from ..datasets import draw
+
+            return draw(np.random.default_rng(), _SAMPLE_SIDE)[0][..., ::-1]
+
+        settings = [score, mask_score, opacity, wanted]
+        redraw = dict(fn=show, inputs=[*states, *settings], outputs=shown, show_progress='hidden')
+        found = picture.change(find, picture, [picture, *states], show_progress_on=[panel.drawn for panel in panels])
+        found.success(**redraw)
+        gr.on([setting.change for setting in settings], trigger_mode='always_last', **redraw)
+        sample.click(draw_sample, None, picture)
+        for panel in panels:
+
+            def click(event: gr.SelectData, *values: Any, panel: Panel = panel) -> list:
+                return panel.click(*values, tuple(map(int, event.index)))
+
+            panel.drawn.select(click, [panel.seen, score, mask_score, wanted], panel.details)
+    return page

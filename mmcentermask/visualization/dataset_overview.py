@@ -1,0 +1,139 @@
+"""Draws what a dataset holds: objects of each class, sizes of objects and images, objects an image, some images."""
+
+import os
+from collections import Counter
+
+import numpy as np
+from matplotlib import rc_context
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from ..datasets.annotation_tables import CocoTables
+from ..datasets.image_files import Decoder
+from ..datasets.inspection import Inspection
+from ..datasets.values import is_number, printable
+from .png import png_of
+from .style import class_colors, class_label
+from .worst_images import as_rgb, outlines_of, show_part
+
+__all__ = ['draw_overview']
+
+_IMAGES, _CLASSES = 8, 30  # that are shown, of the classes those with most objects
+_SMALL, _MEDIUM = 32, 96  # COCO's limits of small and medium objects, side of a square in pixels
+_OBJECTS = 60  # to draw in an image, the largest ones
+
+
+def draw_overview(inspection: Inspection) -> bytes:
+    """Draw a dataset as a PNG, from the objects that a run uses; crowds and what cannot be used are left out.
+
+    The images are not chosen: they are taken at equal steps from those that have objects.
+    """
+    tables, split = inspection.tables, inspection.split
+    usable = tables.usable[0]
+    with rc_context({'font.size': 9, 'text.parse_math': False}):
+        figure = Figure(figsize=(16, 11.5), layout='constrained')
+        axes = figure.subplots(3, 4, height_ratios=[1.15, 1, 1])
+        numbers = f'{len(tables.images):,} images, {usable.sum():,} objects, {len(tables.classes)} classes'
+        figure.suptitle(f'{split.name}: {printable(split.ann_file, 90)} ({numbers})')
+        _classes(axes[0, 0], tables, usable)
+        _sizes(axes[0, 1], tables, usable)
+        _crowdedness(axes[0, 2], tables, usable)
+        _shapes(axes[0, 3], tables)
+        for axis in axes[0]:
+            axis.spines[['top', 'right']].set_visible(False)
+        rows = _spread(inspection, usable)
+        for axis, i in zip(axes[1:].ravel(), rows + [None] * (_IMAGES - len(rows)), strict=True):
+            axis.axis('off')
+            if i is not None:
+                _image(axis, inspection, i, usable)
+        return png_of(figure, dpi=90)
+
+
+def _classes(axis: Axes, tables: CocoTables, usable: np.ndarray) -> None:
+    found = Counter(tables.names.get(i) for i in tables.category[usable].tolist())
+    counts = sorted(((found[name], name) for name in tables.classes), key=lambda both: -both[0])
+    more = f', the {_CLASSES} with most of {len(counts)}' if len(counts) > _CLASSES else ''
+    counts = counts[:_CLASSES]
+    bars = axis.barh(range(len(counts)), [count for count, _ in counts], color='tab:blue')
+    axis.bar_label(bars, [f' {count:,}' for count, _ in counts], fontsize=7)
+    axis.set_yticks(range(len(counts)), [printable(name, 24) for _, name in counts], fontsize=7)
+    axis.invert_yaxis()
+    axis.margins(x=0.15)
+    axis.set(title=f'objects of each class{more}', xlabel='objects')
+
+
+def _sizes(axis: Axes, tables: CocoTables, usable: np.ndarray) -> None:
+    """Histogram of the roots of the areas, over a logarithmic axis."""
+    entries = [tables.annotations[i] for i in usable.nonzero()[0]]
+    sides = np.sqrt([entry['area'] for entry in entries if is_number(entry.get('area')) and entry['area'] > 0])
+    axis.set(title='size of objects', xlabel='root of the area, in pixels', ylabel='objects')
+    if not len(sides):
+        return
+    axis.hist(sides, np.geomspace(max(sides.min(), 1), max(sides.max(), 2), 40), color='tab:blue')
+    axis.set_xscale('log')
+    top = axis.get_ylim()[1]
+    limits = (0, _SMALL, _MEDIUM, np.inf)
+    for low, high, name in zip(limits[:-1], limits[1:], ('small', 'medium', 'large'), strict=True):
+        share = ((sides >= low) & (sides < high)).mean()
+        axis.axvline(low or sides.min(), color='gray', linewidth=0.8, visible=low > 0)
+        if share:
+            place = np.exp(np.log(sides[(sides >= low) & (sides < high)]).mean())
+            axis.text(place, top * 1.02, f'{name} {share:.0%}', ha='center', fontsize=8)
+    axis.set_ylim(0, top * 1.1)
+
+
+def _crowdedness(axis: Axes, tables: CocoTables, usable: np.ndarray) -> None:
+    counts = np.bincount(tables.image[usable & (tables.image >= 0)], minlength=len(tables.images))
+    axis.hist(counts, np.arange(counts.max(initial=0) + 2) - 0.5, color='tab:blue')
+    empty = f', {(counts == 0).sum():,} images without any' if (counts == 0).any() else ''
+    mean = f'{counts.mean():.1f} in the mean' if len(counts) else 'no image'
+    axis.set(title=f'objects an image ({mean}{empty})', xlabel='objects', ylabel='images')
+
+
+def _shapes(axis: Axes, tables: CocoTables) -> None:
+    sizes, counts = np.unique(tables.sizes[tables.sizes[:, 0] > 0], axis=0, return_counts=True)
+    axis.set(title=f'size of images ({len(sizes):,} different)', xlabel='width in pixels', ylabel='height in pixels')
+    if len(sizes):
+        area = 15 + 400 * counts / counts.sum()
+        axis.scatter(sizes[:, 1], sizes[:, 0], area, color='tab:blue', alpha=0.5, linewidths=0)
+        axis.set(xlim=(0, sizes[:, 1].max() * 1.1), ylim=(0, sizes[:, 0].max() * 1.1))
+    axis.grid(alpha=0.3)
+
+
+def _spread(inspection: Inspection, usable: np.ndarray) -> list[int]:
+    """Return positions of images with objects that can be read, at equal steps."""
+    tables = inspection.tables
+    unreadable = {
+        finding.image for name, those in inspection.found.items() if name.startswith('image-') for finding in those
+    }
+    rows = [i for i in np.unique(tables.image[usable & (tables.image >= 0)]).tolist() if i not in unreadable]
+    if not inspection.split.images or not rows:
+        return []
+    return [rows[i] for i in np.linspace(0, len(rows) - 1, min(_IMAGES, len(rows))).round().astype(int)]
+
+
+def _image(axis: Axes, inspection: Inspection, i: int, usable: np.ndarray) -> None:
+    tables, split = inspection.tables, inspection.split
+    image = Decoder(split.color_type, split.backend)(os.path.join(split.folder, tables.images[i]['file_name']))
+    if image is None:
+        return
+    height, width = image.shape[:2]
+    show_part(axis, as_rgb(image), (0, 0, width, height))
+    axis.set_title(printable(tables.images[i]['file_name'], 40), fontsize=8)
+    colors = class_colors(len(tables.classes))
+    objects = (usable & (tables.image == i)).nonzero()[0].tolist()
+    objects.sort(key=lambda j: -np.nan_to_num(tables.box[j, 2] * tables.box[j, 3]))
+    for j in objects[:_OBJECTS]:
+        label = tables.classes.index(tables.names[tables.category[j]])
+        color = np.array(colors[label]) / 255
+        for points in outlines_of(tables.annotations[j], (height, width)):
+            if len(points) > 2:
+                axis.fill(*points.T, facecolor=(*color, 0.4), edgecolor=color, linewidth=1.2)
+        x, y = tables.box[j, :2]
+        if np.isfinite(x):
+            ground = dict(boxstyle='square,pad=0.15', fc=color, ec='none')
+            name = printable(class_label(label, tables.classes), 16)
+            light = color @ [0.299, 0.587, 0.114] > 0.55
+            axis.text(
+                x, y, name, fontsize=6, color='black' if light else 'white', va='bottom', bbox=ground, clip_on=True
+            )

@@ -1,0 +1,177 @@
+"""Draws what ``evaluation.analyze_results`` found, from the dict that it gives or the JSON file of it."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+from matplotlib import rc_context
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+__all__ = ['FORM_COLORS', 'FORM_NAMES', 'draw_confusion', 'draw_errors']
+
+FORM_NAMES = {'bbox': 'box', 'segm': 'mask'}
+FORM_COLORS = {'bbox': 'tab:blue', 'segm': 'tab:red'}
+_CLASSES = 24  # of a chart: the best half and the worst half where there are more
+_CONFUSED = 20  # classes of the confusion matrix: those that are confused most where there are more
+
+
+def draw_errors(analysis: dict[str, Any]) -> Figure:
+    """Six diagrams: the AP that each kind of errors costs, precision over recall, calibration of scores and of mask
+    scoring, AP by size and by class.
+
+    Args:
+        analysis (dict): As ``analyze_results`` gives it.
+
+    Returns:
+        Figure: Not one of pyplot's.
+    """
+    forms = [form for form in FORM_NAMES if form in analysis]
+    with rc_context({'font.size': 9, 'text.parse_math': False}):
+        figure = Figure(figsize=(13, 7.6), layout='constrained')
+        axes = figure.subplots(2, 3).ravel()
+        _errors(axes[0], analysis, forms)
+        _curves(axes[1], analysis, forms)
+        _sizes(axes[2], analysis, forms)
+        _calibration(axes[3], analysis, forms)
+        _mask_scoring(axes[4], analysis.get('mask_scoring'))
+        _classes(axes[5], analysis, forms[-1])
+        for axis in axes:
+            axis.spines[['top', 'right']].set_visible(False)
+    return figure
+
+
+def draw_confusion(analysis: dict[str, Any]) -> Figure:
+    """The confusion matrix of the masks, or of boxes where there are no masks: shares of the objects of each class.
+
+    Args:
+        analysis (dict): As ``analyze_results`` gives it.
+
+    Returns:
+        Figure: Not one of pyplot's. The 20 classes that are confused most, where there are more.
+    """
+    form = 'segm' if 'segm' in analysis else 'bbox'
+    names, matrix = analysis[form]['confusion']['names'], np.array(analysis[form]['confusion']['matrix'], float)
+    shares = matrix / np.maximum(matrix.sum(1, keepdims=True), 1)
+    if len(names) - 1 > _CONFUSED:
+        wrong = matrix[:-1, :-1] * (1 - np.eye(len(names) - 1))
+        kept = [*sorted(np.argsort(-(wrong.sum(0) + wrong.sum(1)), kind='stable')[:_CONFUSED]), len(names) - 1]
+        names, matrix, shares = [names[i] for i in kept], matrix[np.ix_(kept, kept)], shares[np.ix_(kept, kept)]
+    side = 2.2 + 0.42 * len(names)
+    with rc_context({'font.size': 9, 'text.parse_math': False}):
+        figure = Figure(figsize=(side + 0.6, side), layout='constrained')
+        axis = figure.subplots()
+        axis.imshow(shares, cmap='Blues', vmin=0, vmax=1)
+        axis.set_xticks(range(len(names)), names, rotation=45, ha='right')
+        axis.set_yticks(range(len(names)), names)
+        axis.set(
+            title=f'{FORM_NAMES[form]}es with a score from {analysis["score_thr"]:g} on' if form == 'bbox'
+            else f'masks with a score from {analysis["score_thr"]:g} on',
+            xlabel='predicted ("nothing": missed)',
+            ylabel='annotated ("nothing": found where nothing is)',
+        )  # fmt: skip
+        for (row, column), number in np.ndenumerate(matrix.astype(int)):
+            if number:
+                color = 'white' if shares[row, column] > 0.6 else 'black'
+                axis.text(column, row, number, ha='center', va='center', color=color, fontsize=8)
+    return figure
+
+
+def _bars(axis: Axes, names: Sequence[str], values: dict[str, Sequence[float | None]], form: str = '{:.3f}') -> None:
+    """Horizontal bars, one of each form at a name, the first name on top; a dash where there is no value."""
+    height = 0.8 / len(values)
+    for i, (which, numbers) in enumerate(values.items()):
+        places = np.arange(len(names)) + (i - (len(values) - 1) / 2) * height
+        axis.barh(
+            places, [number or 0 for number in numbers], height, color=FORM_COLORS[which], label=FORM_NAMES[which]
+        )
+        for place, number in zip(places, numbers, strict=True):
+            axis.text(
+                number or 0, place, ' -' if number is None else ' ' + form.format(number), va='center', fontsize=7
+            )
+    axis.set_yticks(range(len(names)), names)
+    axis.invert_yaxis()
+    if len(values) > 1:
+        axis.legend(fontsize=8, loc='best')
+
+
+def _errors(axis: Axes, analysis: dict, forms: Sequence[str]) -> None:
+    kinds = list(analysis[forms[0]]['tide'])
+    _bars(axis, kinds, {form: [analysis[form]['tide'][kind]['ap'] for kind in kinds] for form in forms})
+    axis.set(title='AP50 that each kind of errors costs (TIDE)', xlabel='AP50 without these errors, less AP50')
+    axis.margins(x=0.15)
+
+
+def _curves(axis: Axes, analysis: dict, forms: Sequence[str]) -> None:
+    for form in forms:
+        for (iou, precision), style in zip(analysis[form]['curves'].items(), ('-', '--', ':'), strict=False):
+            values = [np.nan if value is None else value for value in precision]
+            label = f'{FORM_NAMES[form]}, IoU {iou}'
+            axis.plot(np.linspace(0, 1, len(values)), values, style, color=FORM_COLORS[form], label=label)
+    axis.set(
+        title='Precision over recall, mean of the classes',
+        xlabel='recall',
+        ylabel='precision',
+        xlim=(0, 1),
+        ylim=(0, 1.02),
+    )
+    axis.legend(fontsize=7)
+    axis.grid(alpha=0.3)
+
+
+def _sizes(axis: Axes, analysis: dict, forms: Sequence[str]) -> None:
+    names = {'AP': 'all', 'APs': 'small (below 32²)', 'APm': 'medium (below 96²)', 'APl': 'large'}
+    _bars(axis, list(names.values()), {form: [analysis[form]['scores'][name] for name in names] for form in forms})
+    axis.set(title='AP by the size of objects, in pixels', xlabel='AP', xlim=(0, 1))
+
+
+def _calibration(axis: Axes, analysis: dict, forms: Sequence[str]) -> None:
+    axis.plot([0, 1], [0, 1], color='gray', linewidth=0.8)
+    for form in forms:
+        bins = [b for b in analysis[form]['calibration']['bins'] if b['count']]
+        label = f'{FORM_NAMES[form]}, error {analysis[form]["calibration"]["error"]:.3f}'
+        x, y = [b['avg_confidence'] for b in bins], [b['avg_accuracy'] for b in bins]
+        axis.plot(x, y, 'o-', color=FORM_COLORS[form], label=label)
+    axis.set(
+        title='Calibration of scores',
+        xlabel='score',
+        ylabel='share that is right (IoU 0.5)',
+        xlim=(0, 1),
+        ylim=(0, 1.02),
+    )
+    axis.legend(fontsize=8)
+    axis.grid(alpha=0.3)
+
+
+def _mask_scoring(axis: Axes, found: dict | None) -> None:
+    axis.set(
+        title='Calibration of mask scoring',
+        xlabel='predicted mask IoU',
+        ylabel='real mask IoU',
+        xlim=(0, 1),
+        ylim=(0, 1.02),
+    )
+    if found is None:
+        axis.text(0.5, 0.5, 'the model has no mask scoring', ha='center', transform=axis.transAxes)
+        return
+    axis.plot([0, 1], [0, 1], color='gray', linewidth=0.8)
+    bins = found['bins']
+    sizes = [12 + 250 * b['count'] / found['number'] for b in bins]
+    axis.plot([b['predicted'] for b in bins], [b['real'] for b in bins], color='tab:red', linewidth=0.8)
+    axis.scatter([b['predicted'] for b in bins], [b['real'] for b in bins], sizes, color='tab:red')
+    lines = [f'{found["number"]:,} masks (area: their share)', f'mean error {found["error"]:.3f}']
+    if found['correlation'] is not None:
+        lines.append(f'correlation {found["correlation"]:.2f}')
+    axis.text(0.03, 0.97, '\n'.join(lines), va='top', transform=axis.transAxes, fontsize=8)
+    axis.grid(alpha=0.3)
+
+
+def _classes(axis: Axes, analysis: dict, form: str) -> None:
+    rows = sorted((row for row in analysis[form]['classes'] if row['AP'] is not None), key=lambda row: -row['AP'])
+    half = _CLASSES // 2
+    more = f' ({half} best, {half} worst)' if len(rows) > _CLASSES else ''
+    rows = rows[:half] + rows[-half:] if more else rows
+    _bars(axis, [f'{row["name"]} ({row["objects"]})' for row in rows], {form: [row['AP'] for row in rows]})
+    axis.set(title=f'{FORM_NAMES[form]} AP by class (objects){more}', xlabel='AP', xlim=(0, 1))
+    if len(rows) > 12:
+        axis.tick_params(axis='y', labelsize=6)
