@@ -18,7 +18,7 @@ NUMERIC = centermask centermask_head centermask_roi_head centermask_tta equality
 PYTEST = OMP_NUM_THREADS=$(THREADS) PYTHONPATH='$(abspath $(VENV))/metrics'"$${PYTHONPATH:+:$$PYTHONPATH}" $(BIN)/python -m pytest -q -n $(JOBS) --dist worksteal $(PYTEST_ARGS)
 
 .DEFAULT_GOAL := help
-.PHONY: help env timm metrics hub export web gradio mim onedl-mim sphinx demo test test-slow test-kernels docs lint format clean others
+.PHONY: help env timm metrics hub export web gradio mim onedl-mim sphinx demo test test-slow test-kernels docs lint format clean others notebook
 
 help: ## this list
 	@sed -n 's/^\([a-z-]*\):[^#]*## \(.*\)/  make \1\t\2/p' Makefile | expand -t 21
@@ -49,6 +49,9 @@ export: env # what writes and runs exported models, and what takes or writes the
 web: env # a browser and onnxruntime for it, of npm
 	@test -d '$(VENV)/web/node_modules' || npm install --silent --no-audit --no-fund --prefix '$(VENV)/web' onnxruntime-web@1.30.0 playwright-core@1.65.1 @sparticuz/chromium@147.0.0 || echo 'Chromium could not be installed: the test of the web page is skipped.'
 
+notebook: env # what runs demo/tutorial.ipynb
+	$(BESIDE) nbclient==0.11.0 ipykernel==7.4.0 || echo 'nbclient could not be installed: the test of the notebook is skipped.'
+
 gradio: env # the page to try a model on
 	$(BESIDE) gradio==6.31.0 || echo 'gradio could not be installed: the test of its page is skipped.'
 
@@ -72,7 +75,7 @@ others: env # tools that take our results, and what predicts on many machines; w
 test: env timm metrics hub export ## the tests, without the slow ones
 	$(PYTEST) -m 'not slow'
 
-test-slow: env timm metrics hub export web gradio mim onedl-mim others ## the slow tests
+test-slow: env timm metrics hub export web gradio mim onedl-mim others notebook ## the slow tests
 	$(PYTEST) -m slow
 
 # what compares float32 results, with other kernels of oneDNN and torch and with two threads, which round otherwise

@@ -3,6 +3,9 @@
 import runpy
 from pathlib import Path
 
+from docutils import nodes
+from docutils.utils.math.latex2mathml import tex2mathml
+
 ROOT = Path(__file__).parents[1]
 
 project = 'mmcentermask'
@@ -16,7 +19,6 @@ exclude_patterns = ['.*', 'build', 'data', 'work_dirs', 'mmcentermask', 'tests',
 extensions = [
     'myst_parser',
     'sphinx.ext.autodoc',
-    'sphinx.ext.mathjax',
     'sphinx.ext.napoleon',
     'sphinx.ext.viewcode',
     'sphinx_copybutton',
@@ -30,7 +32,18 @@ autodoc_member_order = 'bysource'
 autodoc_typehints = 'none'  # docstrings tell types with their shapes
 
 html_theme = 'furo'
+html_math_renderer = 'mathml'  # browsers show it as it is, without a script from elsewhere
 html_title = f'{project} {release}'
 html_extra_path = ['site']  # leads from the top to root_doc
 copybutton_prompt_text = r'>>> |\.\.\. |\$ '
 copybutton_prompt_is_regexp = True
+
+
+def setup(app):
+    """Write formulas as MathML, which docutils makes."""
+
+    def visit(translator, node):
+        translator.body.append(tex2mathml(node.astext(), as_block=isinstance(node, nodes.math_block)))
+        raise nodes.SkipNode
+
+    app.add_html_math_renderer('mathml', (visit, None), (visit, None))

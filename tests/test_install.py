@@ -451,8 +451,16 @@ def test_a_missing_compiler_is_named(monkeypatch, tmp_path):
 @pytest.mark.parametrize(
     ('origin', 'cuda', 'page'),
     [
-        ('git@github.com:someone/centermask.git', '', 'https://github.com/someone/centermask/releases/expanded_assets/'),
-        ('https://github.com/someone/centermask', '', 'https://github.com/someone/centermask/releases/expanded_assets/'),
+        (
+            'git@github.com:someone/centermask.git',
+            '',
+            'https://github.com/someone/centermask/releases/expanded_assets/',
+        ),
+        (
+            'https://github.com/someone/centermask',
+            '',
+            'https://github.com/someone/centermask/releases/expanded_assets/',
+        ),
         ('https://github.com/someone/centermask', '13', None),  # the wheels there are for CPUs
         ('https://example.org/someone/centermask', '', None),
         (None, '', None),

@@ -1,4 +1,4 @@
-"""What stands beside the code: the files of GitHub, of docker and of citation name the versions that the package has."""
+"""The files of GitHub, of docker and of citation name the versions that the package has."""
 
 import re
 from pathlib import Path

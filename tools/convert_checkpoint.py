@@ -13,7 +13,7 @@ import argparse
 import sys
 
 
-def parse_args() -> argparse.Namespace:
+def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
     """Read the command line."""
     parser = argparse.ArgumentParser(description=__doc__.split('\n')[0])
     parser.add_argument('src', metavar='SRC', nargs='?', help='the published checkpoint: a file or a name')
@@ -23,7 +23,7 @@ def parse_args() -> argparse.Namespace:
         '--to', metavar='PREFIX', help="write VoVNet alone with its authors' names under PREFIX, such as img_backbone"
     )
     parser.add_argument('--list', action='store_true', help='only print the weights that are known by name')
-    args = parser.parse_args()
+    args = parser.parse_args(argv)
     if args.list:
         return args
     if args.src is None:
