@@ -19,6 +19,7 @@ from .tiles import Tile, make_tiles, merge_tiles, shift
 __all__ = ['predict_large', 'read_reduced']
 
 _WINDOWED = ('.tif', '.tiff', '.jp2', '.vrt', '.img')  # formats of which rasterio reads parts
+_CACHE = 64  # MB of blocks that rasterio keeps; by default it would keep a twentieth of the memory
 
 
 class _Model(Protocol):
@@ -67,7 +68,8 @@ class _Raster:
 
         window = ((tile.y1, tile.y2), (tile.x1, tile.x2))
         try:
-            pixels = self._file.read(self._bands, window=window, **options)
+            with rasterio.Env(GDAL_CACHEMAX=_CACHE):
+                pixels = self._file.read(self._bands, window=window, **options)
         except rasterio.errors.RasterioIOError as error:
             raise ImageError(
                 f'the image {self._path} cannot be decoded ({error}): replace it by a complete copy.'
