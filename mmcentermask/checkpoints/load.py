@@ -83,6 +83,7 @@ class ArrayUnpickler(pickle._Unpickler):  # the one in C allocates whatever memo
     _allowed = {f'{item.__module__}.{item.__qualname__}': item for item in (*NUMPY, OrderedDict)}
 
     def find_class(self, module: str, name: str) -> Any:
+        """Return what a pickle names; raise UnpicklingError where it is not allowed."""
         if (module, name) == ('_codecs', 'encode'):  # of bytes, in older protocols
             return lambda text, _: text.encode('latin1')
         if f'{module}.{name}' not in self._allowed:
