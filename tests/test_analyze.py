@@ -101,6 +101,11 @@ def content(text, suffix='.json'):
     return lambda path, folder: path.with_suffix(suffix).write_bytes(text)
 
 
+class Code:
+    def __reduce__(self):
+        return print, ('this ran',)
+
+
 BAD = {
     'of other images': (change('image_id', 99), 'is of another data set: 6 of its 6 predictions are of an image'),
     'of other classes': (
@@ -120,6 +125,7 @@ BAD = {
     'no JSON': (content(b'[{'), 'is not JSON'),
     'numbers': (content(b'[1]'), 'prediction 0 has no image_id'),
     'no pickle': (content(b'hello', '.pkl'), 'cannot be read'),
+    'a pickle that runs code': (content(pickle.dumps([Code()]), '.pkl'), 'cannot be read'),
     'another pickle': (content(pickle.dumps([1]), '.pkl'), 'does not hold predictions of objects'),
     'an empty pickle': (content(pickle.dumps([]), '.pkl'), 'holds no predictions'),
     'labels of another model': (
@@ -131,7 +137,7 @@ BAD = {
 
 
 @pytest.mark.parametrize('name', BAD)
-def test_bad_results_are_told_in_one_sentence(name, folder, tmp_path):
+def test_bad_results_are_told_in_one_sentence(name, folder, tmp_path, capsys):
     spoil, words = BAD[name]
     spoil(tmp_path / 'found.json', folder)
     (path,) = list(tmp_path.iterdir()) or [tmp_path / 'found.json']
@@ -139,6 +145,7 @@ def test_bad_results_are_told_in_one_sentence(name, folder, tmp_path):
     with pytest.raises(ValueError, match=words) as caught:
         read_results(str(path), CocoReader(ann_file), ann_file, CLASSES)
     assert str(path) in str(caught.value) and '\n' not in str(caught.value)
+    assert 'this ran' not in capsys.readouterr().out
 
 
 def test_boxes_and_masks_of_different_predictions(folder, tmp_path):

@@ -78,6 +78,8 @@ def test_each_kind_of_error_once(case):
     ]  # fmt: skip
     assert analysis['mask_scoring'] is None  # masks are scored as boxes
     assert [row['objects'] for row in analysis['segm']['classes']] == [3, 2]
+    doubtful = {(s['file_name'], s['predicted'], s['annotated']): s['score'] for s in analysis['suspects']}
+    assert doubtful['1.jpg', 'cat', 'dog'] == 0.6 and min(doubtful.values()) >= 0.5
     text = tables_of_errors(json.loads(json.dumps(analysis)))
     assert '| dog       | cat       | 1      |' in text and text.count('\n') > 30
     draw_errors(analysis), draw_confusion(analysis)

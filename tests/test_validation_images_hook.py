@@ -1,6 +1,7 @@
 """The same validation images are drawn at every validation, or every so many iterations, and the log tells how far."""
 
 from types import SimpleNamespace
+from unittest.mock import MagicMock
 
 import cv2
 import numpy as np
@@ -15,7 +16,7 @@ from tiny_run import make_data, write_config
 
 from mmcentermask.engine import ProgressLogProcessor, ValidationImagesHook, validation_images_hook
 from mmcentermask.engine.progress_log_processor import in_words
-from mmcentermask.visualization import CenterMaskVisualizer
+from mmcentermask.visualization import CenterMaskVisualizer, LabelledImages
 
 
 @pytest.fixture(scope='module')
@@ -116,6 +117,19 @@ def test_nothing_to_draw(setting, runner, images, tmp_path):
     hook.before_train(runner)
     validate(hook, runner, images)
     assert drawn(tmp_path) == {}
+
+
+def test_objects_without_masks_are_drawn_as_boxes(images):
+    info = images.get_data_info(0)
+    bare = [{key: value for key, value in entry.items() if key != 'mask'} for entry in info['instances']]
+    nothing = InstanceData(bboxes=torch.zeros(0, 4), labels=torch.zeros(0, dtype=torch.long), scores=torch.zeros(0))
+    drawings = []
+    for instances in ([], bare, info['instances']):
+        dataset = MagicMock(metainfo=images.metainfo, get_data_info=lambda place, i=instances: {**info, 'instances': i})
+        dataset.__len__.return_value = 1
+        drawings.append(LabelledImages(dataset).draw(0, nothing)[0][0])
+    empty, boxes, masks = drawings
+    assert 0 < (boxes != empty).any(2).mean() < 0.5 * (masks != empty).any(2).mean()
 
 
 def test_in_words():

@@ -17,7 +17,7 @@ from torch import Tensor
 from ..errors import CheckpointError, InputError, MissingFileError
 from .allow_list import ALLOWED, NUMPY
 
-__all__ = ['FORMAT_VERSION', 'Source', 'load_safely', 'refusing_code', 'unwrap']
+__all__ = ['FORMAT_VERSION', 'ArrayUnpickler', 'Source', 'load_safely', 'refusing_code', 'unwrap']
 
 FORMAT_VERSION = 1
 """Of converted files; those without one are older. 1: CenterMaskV1's batch norms hold the eps that they lack."""
@@ -58,7 +58,7 @@ def load_safely(path: str | Path, map_location: Any = 'cpu') -> Any:
     try:
         with open(path, 'rb') as file, refusing_code(str(path)):
             if _PICKLE.match(file.peek(3)):
-                return _tensors(_ArrayUnpickler(io.BytesIO(file.read()), encoding='latin1').load())
+                return _tensors(ArrayUnpickler(io.BytesIO(file.read()), encoding='latin1').load())
             return torch.load(file, map_location=map_location, weights_only=True)
     except OSError as error:
         raise CheckpointError(
@@ -77,12 +77,13 @@ def _refuse_text(path: Path) -> None:
             )
 
 
-class _ArrayUnpickler(pickle._Unpickler):  # the one in C allocates whatever memory a file asks for
+class ArrayUnpickler(pickle._Unpickler):  # the one in C allocates whatever memory a file asks for
     """Reads NumPy arrays and plain values."""
 
     _allowed = {f'{item.__module__}.{item.__qualname__}': item for item in (*NUMPY, OrderedDict)}
 
     def find_class(self, module: str, name: str) -> Any:
+        """Return what a pickle names; raise UnpicklingError where it is not allowed."""
         if (module, name) == ('_codecs', 'encode'):  # of bytes, in older protocols
             return lambda text, _: text.encode('latin1')
         if f'{module}.{name}' not in self._allowed:

@@ -1,14 +1,16 @@
 """Results in COCO's form: of a test run, or of the files that it wrote."""
 
+import io
 import json
-import pickle
 import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+import torch
 from mmengine.logging import MMLogger
 
+from ..checkpoints.load import ArrayUnpickler
 from ..datasets.coco import CocoReader, read_json
 from ..datasets.masks import rle_problem
 from ..datasets.values import is_id, is_number
@@ -42,7 +44,7 @@ def read_results(path: str, truth: CocoReader, ann_file: str, classes: Sequence[
     """Read a file of predictions.
 
     Args:
-        path (str): What ``tools/test.py --out`` wrote (``.pkl``, trusted: a pickle may run code), or COCO's JSON.
+        path (str): What ``tools/test.py --out`` wrote (``.pkl``, which runs no code), or COCO's JSON.
             Beside ``NAME.bbox.json`` a ``NAME.segm.json`` is read, too, and the other way round.
         truth (CocoReader): The annotations.
         ann_file (str): Their file.
@@ -75,11 +77,24 @@ def read_results(path: str, truth: CocoReader, ann_file: str, classes: Sequence[
     return found
 
 
+def _storage(content: bytes) -> Any:
+    return torch.load(io.BytesIO(content), weights_only=True)
+
+
+class _ResultsUnpickler(ArrayUnpickler):
+    """Reads tensors, NumPy arrays and plain values, and runs nothing else that a file names."""
+
+    _allowed = {
+        **ArrayUnpickler._allowed,
+        'torch._utils._rebuild_tensor_v2': torch._utils._rebuild_tensor_v2,
+        'torch.storage._load_from_bytes': _storage,
+    }
+
+
 def _unpickled(file: Path, ann_file: str, classes: Sequence[str]) -> Results:
     wanted = 'give what tools/test.py --out wrote'
     try:
-        with open(file, 'rb') as opened:
-            samples = pickle.load(opened)
+        samples = _ResultsUnpickler(io.BytesIO(file.read_bytes())).load()
     except Exception as error:
         raise InputError(f'{file} cannot be read ({type(error).__name__}: {error}): {wanted}.') from error
     if not isinstance(samples, list) or not all(isinstance(s, dict) and 'pred_instances' in s for s in samples):

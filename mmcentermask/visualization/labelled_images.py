@@ -16,11 +16,7 @@ from .style import font
 _GAP, _TITLE, _TEXT = 16, 32, 18  # pixels: between images, above each, and of the letters there
 _LONG_SIDE = 480  # pixels of an image in the sheet
 _COLUMNS = 4  # two pairs of truth and prediction in a row
-_PIPELINE = [
-    dict(type='LoadImageFromFile'),
-    dict(type='LoadAnnotations', with_bbox=True, with_mask=True),
-    dict(type='PackDetInputs', meta_keys=('img_id', 'img_path', 'ori_shape', 'img_shape')),
-]
+_META = ('img_id', 'img_path', 'ori_shape', 'img_shape')
 
 Titled = tuple[np.ndarray, str]
 
@@ -58,7 +54,6 @@ class LabelledImages:
 
     def __init__(self, dataset: BaseDataset) -> None:
         self.dataset = dataset
-        self._load = Compose(_PIPELINE)
         if not len(dataset):
             raise InputError(f'the held-out dataset ({dataset.ann_file}) has no images: give one that has.')
 
@@ -81,10 +76,20 @@ class LabelledImages:
         Returns:
             list: Two drawings, uint8 (H, W, 3), RGB, each with its title.
         """
-        item = self._load(self.dataset.get_data_info(place))
+        item = self._load(place)
         sample = item['data_samples']
         image = np.ascontiguousarray(item['inputs'].permute(1, 2, 0).numpy()[..., ::-1])
         return _pair(image, sample.gt_instances, found, self.dataset.metainfo, Path(sample.img_path).name, scale)
+
+    def _load(self, place: int) -> dict:
+        info = self.dataset.get_data_info(place)
+        with_mask = any(instance.get('mask') for instance in info.get('instances', []))  # else boxes are drawn
+        pipeline = [
+            dict(type='LoadImageFromFile'),
+            dict(type='LoadInstanceAnnotations', with_mask=with_mask),
+            dict(type='PackDetInputs', meta_keys=_META),
+        ]
+        return Compose(pipeline)(info)
 
 
 def sheet_of(tiles: list[Titled]) -> bytes:
