@@ -65,8 +65,8 @@ const [left, top] = [(box[0] - scale * box[2]) / 2, (box[1] - scale * box[3]) / 
 await drawing.click({ position: { x: left + scale * (Number(x) + 0.5), y: top + scale * (Number(y) + 0.5) } });
 await page.locator('table').first().waitFor();
 const facts = await page.locator('table').first().innerText();
-await page.getByText('how its mask came about').first().waitFor();
-await page.waitForLoadState('networkidle');
+await page.locator('.inside img').first().waitFor();
+await page.waitForTimeout(500); // to load it
 await shot('clicked.png');
 
 await page.getByLabel('classes').first().click();
@@ -82,8 +82,9 @@ refused.large = await toast();
 await shot('refused.png');
 await upload('picture.png');
 await summary('');
+const before = await drawing.getAttribute('src');
 await page.getByText('Draw a picture').click();
-await page.waitForLoadState('networkidle');
+for (let wait = 0; wait < 600 && (await drawing.getAttribute('src').catch(() => before)) === before; wait++) await page.waitForTimeout(100);
 await summary('');
 console.log(JSON.stringify({ shown, facts, refused, errors: seenErrors, elsewhere }));
 await browser.close();

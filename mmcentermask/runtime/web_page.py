@@ -176,7 +176,9 @@ class Panel:
             self.coco = gr.DownloadButton('COCO JSON', size='sm')
             self.png = gr.DownloadButton('PNG', size='sm')
         self.facts = gr.Markdown()
-        self.inside = gr.Image(label='how its mask came about', interactive=False, visible=False, buttons=[])
+        self.inside = gr.Image(
+            label='how its mask came about', interactive=False, visible=False, elem_classes='inside', buttons=[]
+        )
 
     @property
     def shown(self) -> list:
