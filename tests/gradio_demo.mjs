@@ -1,10 +1,10 @@
 // Opens the page of demo/web_demo.py in Chromium, uses it as a person does, and prints what it showed as JSON.
-// node tests/gradio_demo.mjs FOLDER_OF_NODE_MODULES ADDRESS FILES X Y; FILES has picture.png, text.png and large.png, and
-// gets what is downloaded and screenshots. X, Y: a place of the drawing, in its pixels
+// node tests/gradio_demo.mjs FOLDER_OF_NODE_MODULES ADDRESS FILES X Y STARS; FILES has picture.png, text.png and large.png, and
+// gets what is downloaded and screenshots. X, Y: a place of the drawing, in its pixels. STARS: how many of them there are
 import { createRequire } from 'node:module';
 import path from 'node:path';
 
-const [folder, address, files, x, y] = process.argv.slice(2);
+const [folder, address, files, x, y, stars] = process.argv.slice(2);
 const require = createRequire(path.join(path.resolve(folder), 'package.json'));
 const { chromium: browsers } = require('playwright-core');
 const chromium = require('@sparticuz/chromium');
@@ -71,7 +71,7 @@ await shot('clicked.png');
 
 await page.getByLabel('classes').first().click();
 await page.getByRole('option', { name: 'star' }).click();
-shown.stars = await summary('');
+shown.stars = await summary(`${stars} of 5`);
 await page.keyboard.press('Escape');
 
 await upload('text.png');
