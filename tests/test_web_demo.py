@@ -205,6 +205,7 @@ def test_in_a_browser(page, tmp_path):
         x * seen.scale + 3,
         y * seen.scale + 3,
     ]
+    command.append(expected.found.names.count('star'))
     found = json.loads(subprocess.run([*map(str, command)], stdout=subprocess.PIPE, check=True).stdout)
     assert found['errors'] == [] and found['elsewhere'] == []
     assert len(found['shown']['all']) == len(found['shown']['first']) == 2  # models side by side

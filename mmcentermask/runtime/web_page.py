@@ -169,7 +169,7 @@ class Panel:
         gr.Markdown(f'### {model.name}')
         self.seen = gr.State(time_to_live=3600)
         self.drawn = gr.Image(
-            label='objects: click one', format='png', interactive=False, elem_classes='drawn', buttons=['fullscreen']
+            show_label=False, format='png', interactive=False, elem_classes='drawn', buttons=['fullscreen']
         )
         self.summary = gr.Markdown()
         with gr.Row():
@@ -232,7 +232,7 @@ def build_page(gr: Any, models: list[Model]) -> Any:
         with gr.Row():
             with gr.Column(scale=2, min_width=280):
                 picture = gr.Image(label='picture', sources=['upload', 'webcam', 'clipboard'], height=300)
-                # Pillow's errors have no sentence for a user, so the file, an uploaded one as gradio has checked, is decoded
+                # Pillow's errors have no sentence for a user, so the file, uploaded as gradio has checked, is decoded
                 # below. An event that updates more of the component than its value would undo this
                 picture.preprocess = lambda payload: payload and Path(payload.path).read_bytes()
                 sample = gr.Button('Draw a picture', size='sm', visible={*_SHAPES} <= {*classes})

@@ -130,7 +130,7 @@ def _draw_box_head(part: SubFigure, explanation: Explanation) -> None:
 def _draw_map(axes: Axes, explanation: Explanation, heat: np.ndarray, level: int, title: str = '') -> None:
     """Lay colors (h, w, 4) of the locations of a level over the image."""
     height, width = explanation.image.shape[:2]
-    axes.imshow(explanation.image.mean(axis=2), cmap='gray', vmin=0, vmax=255 / _DIM)  # a gray that no class has
+    axes.imshow(explanation.image.mean(axis=2), cmap='gray', vmin=0, vmax=340)  # a gray that no class has
     # a location stands for a square of its level's stride, the last ones reach beyond the image
     y, x = 2**level * np.array([height, width]) / explanation.input_size
     axes.imshow(heat, extent=(0, heat.shape[1] * x, heat.shape[0] * y, 0), interpolation='nearest')
