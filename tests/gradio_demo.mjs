@@ -1,10 +1,10 @@
 // Opens the page of demo/web_demo.py in Chromium, uses it as a person does, and prints what it showed as JSON.
-// node tests/gradio_demo.mjs FOLDER_OF_NODE_MODULES ADDRESS FILES X Y; FILES has picture.png, text.png and large.png, and
-// gets what is downloaded and screenshots. X, Y: a place of the drawing, in its pixels
+// node tests/gradio_demo.mjs FOLDER_OF_NODE_MODULES ADDRESS FILES X Y STARS; FILES has picture.png, text.png and large.png, and
+// gets what is downloaded and screenshots. X, Y: a place of the drawing, in its pixels. STARS: how many of them there are
 import { createRequire } from 'node:module';
 import path from 'node:path';
 
-const [folder, address, files, x, y] = process.argv.slice(2);
+const [folder, address, files, x, y, stars] = process.argv.slice(2);
 const require = createRequire(path.join(path.resolve(folder), 'package.json'));
 const { chromium: browsers } = require('playwright-core');
 const chromium = require('@sparticuz/chromium');
@@ -65,13 +65,13 @@ const [left, top] = [(box[0] - scale * box[2]) / 2, (box[1] - scale * box[3]) / 
 await drawing.click({ position: { x: left + scale * (Number(x) + 0.5), y: top + scale * (Number(y) + 0.5) } });
 await page.locator('table').first().waitFor();
 const facts = await page.locator('table').first().innerText();
-await page.getByText('how its mask came about').first().waitFor();
-await page.waitForLoadState('networkidle');
+await page.locator('.inside img').first().waitFor();
+await page.waitForTimeout(500); // to load it
 await shot('clicked.png');
 
 await page.getByLabel('classes').first().click();
 await page.getByRole('option', { name: 'star' }).click();
-shown.stars = await summary('');
+shown.stars = await summary(`${stars} of 5`);
 await page.keyboard.press('Escape');
 
 await upload('text.png');
@@ -82,8 +82,9 @@ refused.large = await toast();
 await shot('refused.png');
 await upload('picture.png');
 await summary('');
+const before = await drawing.getAttribute('src');
 await page.getByText('Draw a picture').click();
-await page.waitForLoadState('networkidle');
+for (let wait = 0; wait < 600 && (await drawing.getAttribute('src').catch(() => before)) === before; wait++) await page.waitForTimeout(100);
 await summary('');
 console.log(JSON.stringify({ shown, facts, refused, errors: seenErrors, elsewhere }));
 await browser.close();

@@ -82,8 +82,8 @@ class Seen:
         if self.explanation is not None:
             facts['level'] = f'P{self.explanation.levels[index]} (by Eq. 1 P{self.explanation.fpn_levels[index]})'
         facts['area'] = f'{int(mask_api.area(found.rle)[0]):,} pixels'
-        rows = [' | '.join(facts), ' | '.join('---' for _ in facts), ' | '.join(facts.values())]
-        return '\n'.join(f'| {row} |' for row in rows)
+        first, *others = (f'| {name} | {value} |' for name, value in facts.items())
+        return '\n'.join([first, '|---|---|', *others])
 
 
 class Model:
@@ -169,14 +169,14 @@ class Panel:
         gr.Markdown(f'### {model.name}')
         self.seen = gr.State(time_to_live=3600)
         self.drawn = gr.Image(
-            label='objects: click one', format='png', interactive=False, elem_classes='drawn', buttons=['fullscreen']
+            show_label=False, format='png', interactive=False, elem_classes='drawn', buttons=['fullscreen']
         )
         self.summary = gr.Markdown()
         with gr.Row():
             self.coco = gr.DownloadButton('COCO JSON', size='sm')
             self.png = gr.DownloadButton('PNG', size='sm')
         self.facts = gr.Markdown()
-        self.inside = gr.Image(label='how its mask came about', interactive=False, visible=False, buttons=[])
+        self.inside = gr.Image(show_label=False, interactive=False, visible=False, elem_classes='inside', buttons=[])
 
     @property
     def shown(self) -> list:
@@ -232,7 +232,8 @@ def build_page(gr: Any, models: list[Model]) -> Any:
         with gr.Row():
             with gr.Column(scale=2, min_width=280):
                 picture = gr.Image(label='picture', sources=['upload', 'webcam', 'clipboard'], height=300)
-                # gradio has checked that the file is one that was uploaded; Pillow's errors have no sentence for a user
+                # Pillow's errors have no sentence for a user, so the file, uploaded as gradio has checked, is decoded
+                # below. An event that updates more of the component than its value would undo this
                 picture.preprocess = lambda payload: payload and Path(payload.path).read_bytes()
                 sample = gr.Button('Draw a picture', size='sm', visible={*_SHAPES} <= {*classes})
                 score = gr.Slider(0, 1, 0.3, step=0.01, label='least score')
@@ -253,7 +254,7 @@ def build_page(gr: Any, models: list[Model]) -> Any:
                 return {panel.seen: panel.find(image) for panel in panels}
             except InputError as error:
                 gr.Warning(str(error), title='This picture cannot be used')
-                return {picture: None, **dict.fromkeys(states)}
+                return dict.fromkeys(states)
 
         def show(*values: Any) -> list:
             return [part for panel, seen in zip(panels, values) for part in panel.show(seen, *values[len(panels) :])]
@@ -265,10 +266,11 @@ def build_page(gr: Any, models: list[Model]) -> Any:
 
         settings = [score, mask_score, opacity, wanted]
         redraw = dict(fn=show, inputs=[*states, *settings], outputs=shown, show_progress='hidden')
-        found = picture.change(find, picture, [picture, *states], show_progress_on=[panel.drawn for panel in panels])
-        found.success(**redraw)
+        look = dict(fn=find, inputs=picture, outputs=states, show_progress_on=[panel.drawn for panel in panels])
+        # not at each change, of which an upload makes two
+        gr.on([picture.input, picture.clear], **look).success(**redraw)
+        sample.click(draw_sample, None, picture).success(**look).success(**redraw)
         gr.on([setting.change for setting in settings], trigger_mode='always_last', **redraw)
-        sample.click(draw_sample, None, picture)
         for panel in panels:
 
             def click(

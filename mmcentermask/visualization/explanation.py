@@ -42,7 +42,7 @@ def draw_explanation(explanation: Explanation, objects: int = 3) -> Figure:
     aspect = min(max(height / width, 0.4), 1.6)
     shown = min(objects, len(explanation.found))
     maps = 1 if explanation.centerness is None else 2
-    rows = [3.1 * aspect + 0.5, maps * (2.1 * aspect + 0.1) + 0.6, max(2 * 2.6 * aspect + 1.2, 2 * shown + 0.6)]
+    rows = [2.6 * aspect + 0.5, maps * (2.1 * aspect + 0.1) + 0.6, max(2 * 2.1 * aspect + 1.4, 2.05 * shown + 0.7)]
     figure = Figure(figsize=(12, sum(rows)), layout='constrained')
     first, second, third = figure.subfigures(3, 1, height_ratios=rows, hspace=0.02)
     _draw_first_row(first, explanation)
@@ -84,8 +84,7 @@ def _colors(explanation: Explanation) -> np.ndarray:
 
 def _draw_first_row(part: SubFigure, explanation: Explanation) -> None:
     found = explanation.found
-    image, channels, result = part.subplots(1, 3, width_ratios=(1, 1.1, 1))
-    _heading(image.figure, '')
+    image, channels, result = part.subplots(1, 3, width_ratios=(1, 1.5, 1))
     image.imshow(_rgb(explanation))
     _bare(image, f'image, {found.width} x {found.height}; the network sees '
                  f'{explanation.input_size[1]} x {explanation.input_size[0]}')  # fmt: skip
@@ -108,7 +107,8 @@ def _draw_first_row(part: SubFigure, explanation: Explanation) -> None:
 
 def _draw_box_head(part: SubFigure, explanation: Explanation) -> None:
     _heading(
-        part, '2  Box head (FCOS): each location of each level says which class it sees, and how central it is there'
+        part,
+        '2  Box head (FCOS): each location of each level says which class it sees, and how central it is in it',
     )
     rows = 1 if explanation.centerness is None else 2
     axes = part.subplots(rows, len(explanation.box_levels), squeeze=False)
@@ -120,9 +120,9 @@ def _draw_box_head(part: SubFigure, explanation: Explanation) -> None:
         if rows == 2:
             values = explanation.centerness[column]
             heat = _HEAT(values)
-            heat[..., 3] = 0.75
+            heat[..., 3] = 0.15 + 0.8 * maps.max(axis=0)  # where no class is seen, it means nothing
             _draw_map(axes[1, column], explanation, heat, level)
-    names = ('class, in its color', 'centerness')
+    names = ('class, in its color', 'centerness, bright: 1')
     for row, name in zip(axes, names):
         row[0].set_ylabel(name, fontsize=_NOTE)
 
@@ -130,7 +130,7 @@ def _draw_box_head(part: SubFigure, explanation: Explanation) -> None:
 def _draw_map(axes: Axes, explanation: Explanation, heat: np.ndarray, level: int, title: str = '') -> None:
     """Lay colors (h, w, 4) of the locations of a level over the image."""
     height, width = explanation.image.shape[:2]
-    axes.imshow(_rgb(explanation, _DIM))
+    axes.imshow(explanation.image.mean(axis=2), cmap='gray', vmin=0, vmax=340)  # a gray that no class has
     # a location stands for a square of its level's stride, the last ones reach beyond the image
     y, x = 2**level * np.array([height, width]) / explanation.input_size
     axes.imshow(heat, extent=(0, heat.shape[1] * x, heat.shape[0] * y, 0), interpolation='nearest')
@@ -147,7 +147,7 @@ def _draw_levels(part: SubFigure, explanation: Explanation) -> None:
     }
     for axes, (title, levels) in zip(part.subplots(2, 1), rules.items()):
         axes.imshow(_rgb(explanation, 0.7))
-        for (x1, y1, x2, y2), level in zip(explanation.rois, levels):
+        for (x1, y1, x2, y2), level in reversed([*zip(explanation.rois, levels)]):
             color = _LEVEL_COLORS[(level - 2) % len(_LEVEL_COLORS)]
             axes.add_patch(Rectangle((x1, y1), x2 - x1, y2 - y1, fill=False, color=color, linewidth=2.5))
             look = dict(facecolor=color, edgecolor='none', pad=1.5)
@@ -161,15 +161,15 @@ def _draw_object_row(row: np.ndarray, explanation: Explanation, index: int, titl
     """Draw a box, the attention in it, its mask before pasting and after, in four axes."""
     found = explanation.found[index]
     x1, y1, x2, y2 = roi = explanation.rois[index]
+    center_x, center_y, half = (x1 + x2) / 2, (y1 + y2) / 2, (0.5 + _MARGIN) * max(x2 - x1, y2 - y1, 1)
     label = int(found.labels[0])
     color = _colors(explanation)[label]
     titles = ['box', 'attention', 'mask in the box', 'mask in the image'] if titled else [''] * 4
     for axes, title in zip(row, titles):
         _bare(axes, title)
     for axes in row[[0, 1, 3]]:
-        margin = _MARGIN * max(x2 - x1, y2 - y1)
         axes.imshow(_rgb(explanation, _DIM if axes is row[1] else 1.0))
-        axes.set(xlim=(x1 - margin, x2 + margin), ylim=(y2 + margin, y1 - margin))
+        axes.set(xlim=(center_x - half, center_x + half), ylim=(center_y + half, center_y - half))
     row[0].add_patch(Rectangle((x1, y1), x2 - x1, y2 - y1, fill=False, color=color, linewidth=2))
     text = f'{class_label(label, found.classes)} {found.scores[0]:.2f}, P{explanation.levels[index]}'
     row[0].set_xlabel(text, fontsize=_NOTE)
