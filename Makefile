@@ -18,7 +18,7 @@ NUMERIC = centermask centermask_head centermask_roi_head centermask_tta equality
 PYTEST = OMP_NUM_THREADS=$(THREADS) PYTHONPATH='$(abspath $(VENV))/metrics'"$${PYTHONPATH:+:$$PYTHONPATH}" $(BIN)/python -m pytest -q -n $(JOBS) --dist worksteal $(PYTEST_ARGS)
 
 .DEFAULT_GOAL := help
-.PHONY: help env timm metrics hub export web gradio notebook mim onedl-mim sphinx demo test test-slow test-kernels docs lint format clean
+.PHONY: help env timm metrics hub export web gradio mim onedl-mim sphinx demo test test-slow test-kernels docs lint format clean others notebook
 
 help: ## this list
 	@sed -n 's/^\([a-z-]*\):[^#]*## \(.*\)/  make \1\t\2/p' Makefile | expand -t 21
@@ -28,8 +28,8 @@ env: ## make the environment, finish an interrupted one, or find that it is whol
 		echo 'mmcentermask needs Python 3.10 to 3.13, which "$(PYTHON)" is not: name another one, as in "make demo PYTHON=python3.12".' >&2; exit 2; }
 	@$(PYTHON) tools/make_env.py --stack '$(STACK)' --venv '$(VENV)'
 
-demo: env ## train, evaluate and draw; results in work_dirs/demo
-	PATH="$(BIN):$$PATH" bash demo/run_demo.sh
+demo: env metrics ## train, evaluate and draw; results in work_dirs/demo
+	PATH="$(BIN):$$PATH" PYTHONPATH='$(abspath $(VENV))/metrics'"$${PYTHONPATH:+:$$PYTHONPATH}" bash demo/run_demo.sh
 
 # what some tests alone ask for lies in folders of their own; without it they are skipped
 BESIDE = @test -d '$(VENV)/$@' || $(BIN)/python -m pip install -q --target '$(VENV)/$@'
@@ -37,7 +37,7 @@ BESIDE = @test -d '$(VENV)/$@' || $(BIN)/python -m pip install -q --target '$(VE
 timm: env # to compare converted weights with; torchvision, which it needs, may not fit this torch
 	$(BESIDE) --no-deps timm==1.0.31 torchvision==0.28.0 || echo 'timm could not be installed: the comparison with it is skipped.'
 
-metrics: env # the evaluations of LVIS, Cityscapes and panoptic segmentation; what they ask for at run time they do not need here
+metrics: env # hotcoco, and the evaluations of LVIS and Cityscapes; what they ask for at run time they do not need here
 	$(BESIDE) --no-deps lvis==0.5.3 hotcoco==1.3.0 cityscapesScripts==2.3.0 pyquaternion==0.9.9 || echo 'lvis, hotcoco or cityscapesScripts could not be installed: their tests are skipped.'
 
 hub: env # the Hugging Face hub's client
@@ -63,10 +63,19 @@ mim: env # without what only its download of data sets asks for
 onedl-mim: mim # of the maintained line, which asks for the same
 	$(BESIDE) --no-deps onedl-mim==0.5.1 || echo 'onedl-mim could not be installed: its tests are skipped.'
 
+others: env # tools that take our results, and what predicts on many machines; without what these tests do not need
+	$(BESIDE) --no-deps sahi==0.12.8 shapely==2.2.0 fire==0.7.1 termcolor==3.3.0 requests_toolbelt pybboxes==0.2.0 terminaltables \
+		labelme==6.3.1 imgviz==2.1.0 cmap loguru==0.7.3 tifffile natsort \
+		datumaro==1.13.12 attrs cachetools imagesize json_stream json_stream_rs_tokenizer lxml orjson ruamel_yaml pandas==2.3.3 \
+		python-dateutil pytz tzdata six rasterio==1.4.4 affine click cligj click-plugins pyparsing \
+		ray==2.60.0 filelock fsspec jsonschema jsonschema-specifications referencing rpds-py msgpack packaging protobuf pyyaml \
+		requests typing_extensions pydantic pydantic_core annotated_types typing_inspection tensorboardX \
+		|| echo 'SAHI, labelme, Datumaro, rasterio or Ray could not be installed: their tests are skipped.'
+
 test: env timm metrics hub export ## the tests, without the slow ones
 	$(PYTEST) -m 'not slow'
 
-test-slow: env timm metrics hub export web gradio notebook mim onedl-mim ## the slow tests
+test-slow: env timm metrics hub export web gradio mim onedl-mim others notebook ## the slow tests
 	$(PYTEST) -m slow
 
 # what compares float32 results, with other kernels of oneDNN and torch and with two threads, which round otherwise

@@ -52,6 +52,7 @@ EXTRAS = {
     'tracking': ['trackers>=2', 'supervision>=0.30'],  # to number objects over frames
     'parquet': ['pyarrow>=14'],  # tools/predict.py --format parquet
     'web': ['gradio>=6,<7'],  # demo/web_demo.py
+    'ray': ['ray[data]>=2.40'],  # tools/predict_ray.py
     'large': ['rasterio>=1.3'],  # to read large images by windows
     'tests': ['pytest>=8', 'pytest-xdist>=3.5', 'hypothesis>=6'],
     'dev': ['ruff>=0.12'],

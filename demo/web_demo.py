@@ -21,8 +21,7 @@ DEMO_CONFIG = ROOT / 'configs/centermask/centermask-lite_v19-slim-dw-ese_fpn_sha
 DEMO_RESULTS = ROOT / 'work_dirs/demo'
 CSS = """
 .gradio-container {max-width: 1500px !important}
-.drawn .image-frame, .drawn img {width: 100% !important; object-fit: contain; cursor: crosshair}
-.drawn img {max-height: 70vh}
+.drawn img {max-height: 75vh; cursor: crosshair}
 """
 
 

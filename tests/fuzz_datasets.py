@@ -20,10 +20,11 @@ from mmcentermask.datasets.image_files import Decoder, look_at_images
 from mmcentermask.datasets.inspection import inspect_dataset
 from mmcentermask.datasets.report import sentence, summarize, tables_of
 from mmcentermask.datasets.shapes_coco import make_shapes
+from mmcentermask.visualization.dataset_overview import draw_overview
 from mmcentermask.visualization.worst_images import draw_worst
 
 HEIGHT, WIDTH = 40, 60
-OUTPUTS = {'findings.json', 'findings.csv', 'worst.png'}
+OUTPUTS = {'findings.json', 'findings.csv', 'worst.png', 'overview-train.png'}
 
 
 def whole():
@@ -153,6 +154,7 @@ def inspected(folder, content, annotated, decode, classes, sheet=False):
     assert len(lines) == len(rows) == sum(map(len, inspection.found.values()))
     if sheet:
         files['worst.png'] = draw_worst([inspection]) or b''
+        files['overview-train.png'] = draw_overview(inspection)
     write_files(folder / 'out', files)
     assert {path.name for path in (folder / 'out').iterdir()} == set(files) <= OUTPUTS
     assert sorted(data.rglob('*')) == before

@@ -507,7 +507,9 @@ def test_the_command_with_nothing_wrong(data, monkeypatch, capsys):
     ]
     assert listing(data.parent) == before
     assert run_tool('tools/check_dataset.py', config, '--out', 'found') == 0
-    assert listing(data.parent / 'found') == ['findings.csv', 'findings.json']
+    assert listing(data.parent / 'found') == [
+        'findings.csv', 'findings.json', 'overview-train.png', 'overview-val-test.png',
+    ]  # fmt: skip
 
 
 def test_the_command_with_errors(data, monkeypatch, capsys):
@@ -610,7 +612,8 @@ def test_hostile_names_write_nothing_elsewhere(data, monkeypatch, capsys):
     before = listing(data.parent)
     assert run_tool('tools/check_dataset.py', config, '--out', 'found', '--examples', 99) == 1
     made = set(listing(data.parent)) - set(before)
-    assert made == {f'work/found{end}' for end in ('', '/findings.csv', '/findings.json', '/worst.png')}
+    files = ('findings.csv', 'findings.json', 'worst.png', 'overview-train.png', 'overview-val-test.png')
+    assert made == {'work/found', *(f'work/found/{name}' for name in files)}
     told = capsys.readouterr().out
     assert all(character == '\n' or character.isprintable() for character in told)
     found = json.loads((data.parent / 'work/found/findings.json').read_text())['findings']

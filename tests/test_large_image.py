@@ -1,5 +1,7 @@
 """Objects of a large image are found once and whole, whatever the tiles cut."""
 
+import sys
+from pathlib import Path
 from types import SimpleNamespace
 
 import cv2
@@ -7,11 +9,14 @@ import numpy as np
 import pytest
 from pycocotools import mask as mask_api
 
-from mmcentermask.errors import InputError
+from mmcentermask.errors import ImageError, InputError
+from mmcentermask.image_inputs import read_image
+from mmcentermask.runtime import large_image
 from mmcentermask.runtime.large_image import predict_large
 from mmcentermask.runtime.tiles import make_tiles
 from mmcentermask.structures import Instances, encode_crop, rle_to_json
 
+sys.path.append(str(Path(sys.prefix, 'others')))  # where `make test-slow` puts rasterio
 MARK = 200  # red of every object; at the borders of a reduced copy it is mixed
 
 
@@ -126,3 +131,23 @@ def test_nothing_is_found_in_an_empty_image():
 def test_options_out_of_range(options, message):
     with pytest.raises(InputError, match=message):
         predict_large(Oracle(), np.zeros((600, 600, 3), np.uint8), *options, 1, 0.3, False)
+
+
+@pytest.mark.slow
+@pytest.mark.filterwarnings('ignore:Dataset has no geotransform')  # of the written file
+def test_a_file_is_read_by_windows(tmp_path, monkeypatch):
+    """The same objects as of the picture in memory, though no more than a tile is read at a time."""
+    rasterio = pytest.importorskip('rasterio')
+    image, codes = drawing(1100, 1300, 40, (8, 200))
+    options = dict(driver='GTiff', height=1100, width=1300, count=3, dtype='uint8', tiled=True, compress='deflate')
+    with rasterio.open(tmp_path / 'a.tif', 'w', **options) as file:
+        file.write(image[..., ::-1].transpose(2, 0, 1))
+    sizes = []
+    monkeypatch.setattr(large_image, 'read_image', lambda pixels: (sizes.append(pixels.shape), read_image(pixels))[1])
+    found = predict_large(Oracle(), tmp_path / 'a.tif', 256, 0.25, 4, 0.3, False)
+    assert_found(found, codes)
+    assert found.file_name == str(tmp_path / 'a.tif')
+    assert set(sizes) == {(256, 256, 3), (433, 512, 3)}
+    (tmp_path / 'b.tif').write_bytes((tmp_path / 'a.tif').read_bytes()[:20000])
+    with pytest.raises(ImageError, match='b.tif cannot be .*replace it by a complete copy'):
+        predict_large(Oracle(), tmp_path / 'b.tif', 256, 0.25, 4, 0.3, False)

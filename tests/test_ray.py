@@ -21,7 +21,7 @@ from mmcentermask.errors import InputError, MissingFileError
 from mmcentermask.runtime.many_images import write_rows
 from mmcentermask.runtime.ray_rows import _room, predict_rows_on_ray
 
-sys.path.append(str(Path(sys.prefix, 'ray')))  # where `make test-slow` puts it
+sys.path.append(str(Path(sys.prefix, 'others')))  # where `make test-slow` puts it
 
 
 @pytest.fixture(scope='module')

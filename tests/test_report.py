@@ -1,30 +1,25 @@
 """The report of a run: the log is read rightly, the drawings are made, and bad input is told in one sentence."""
 
-import importlib.util
+import base64
 import json
-from pathlib import Path
+import sys
+from html.parser import HTMLParser
 
 import cv2
 import numpy as np
 import pytest
 import torch
 from mmengine.structures import InstanceData
+from random_results import dataset, random_case
+from tiny_run import run_tool
 
 from mmcentermask.apis import InputError, write_files
-from mmcentermask.datasets import CLASSES, make_shapes
-from mmcentermask.visualization import draw_curves, read_run_log
-from mmcentermask.visualization.predictions import _pair, _sheet
+from mmcentermask.evaluation import analyze_results
+from mmcentermask.visualization import draw_curves, png_of, read_run_log
+from mmcentermask.visualization.labelled_images import _pair, _sheet
+from mmcentermask.visualization.run_report import last_scores, render_report
 
-ROOT = Path(__file__).parents[1]
 AP_KEYS = ('', '_50', '_75', '_s', '_m', '_l')
-
-
-@pytest.fixture(scope='module')
-def tool():
-    spec = importlib.util.spec_from_file_location('report_tool', ROOT / 'demo' / 'report.py')
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
 
 
 def train_line(step, **more):
@@ -98,7 +93,7 @@ def test_line_cut_off_is_left_out(tmp_path):
 @pytest.mark.parametrize('evaluated', [True, False])
 def test_curves(tmp_path, evaluated):
     write_log(tmp_path, [train_line(20), train_line(40)] + [val_line(40, 0.2)] * evaluated)
-    image = cv2.imdecode(np.frombuffer(draw_curves(read_run_log(tmp_path)), np.uint8), cv2.IMREAD_COLOR)
+    image = cv2.imdecode(np.frombuffer(png_of(draw_curves(read_run_log(tmp_path))), np.uint8), cv2.IMREAD_COLOR)
     height, width = image.shape[:2]
     assert width > 2 * height > 600
     right = image[:, width // 2 :].astype(int)
@@ -137,15 +132,6 @@ def test_the_truth_stands_on_the_left_and_the_prediction_on_the_right(size, scal
         assert (side[side.shape[0] * 3 // 4 :] == 90).all()
 
 
-def test_ap_table(tool, tmp_path):
-    write_log(tmp_path, [train_line(20), val_line(20, 0.1)])
-    rows = tool.ap_table(read_run_log(tmp_path).val[-1]).splitlines()
-    assert rows[0] == '|  | AP | AP50 | AP75 | APs | APm | APl |'
-    assert rows[2] == '| box | 0.100 | 0.200 | 0.300 | 0.400 | 0.500 | - |'
-    assert rows[3] == '| mask | 0.110 | 0.210 | 0.310 | 0.410 | 0.510 | - |'
-    assert tool.last_scores(read_run_log(tmp_path).val[-1]) == 'After iteration 20: box AP 0.100, mask AP 0.110'
-
-
 def test_files_are_whole_or_not_there(tmp_path):
     write_files(tmp_path / 'new', {'a.png': b'1', 'b.md': b'2'})
     assert {p.name: p.read_bytes() for p in (tmp_path / 'new').iterdir()} == {'a.png': b'1', 'b.md': b'2'}
@@ -157,34 +143,114 @@ def test_files_are_whole_or_not_there(tmp_path):
     assert {p.name: p.read_bytes() for p in (tmp_path / 'new').iterdir()} == {'a.png': b'1', 'b.md': b'2'}
 
 
-def test_bad_input_is_one_sentence(tool, tmp_path, capsys):
-    config, checkpoint, work_dir = tmp_path / 'config.py', tmp_path / 'iter_1.pth', tmp_path / 'run'
+@pytest.fixture
+def run(tmp_path):
+    """The work_dir of a run with two validations, its drawings and its config."""
+    folder = tmp_path / 'run'
+    write_log(folder, [train_line(20), val_line(20, 0.1), train_line(40, memory=123), val_line(40, 0.2)])
+    vis = folder / '20260102_030405/vis_data'
+    (vis / 'config.py').write_text("name = '<b>&'")
+    (folder / 'my-config.py').touch()
+    (folder / '20260102_030405/20260102_030405.log').write_text(
+        '    PyTorch: 2.13.0\n2026 - mmengine - INFO - Trains on: 7 images, <script>alert(1)</script>\n'
+    )
+    (vis / 'vis_image').mkdir()
+    for number, step, shade in ((0, 20, 50), (0, 40, 250), (1, 20, 90)):
+        cv2.imwrite(str(vis / f'vis_image/example_{number}_{step}.png'), np.full((40, 900, 3), shade, np.uint8))
+    (vis / 'vis_image/val_img_3.png').write_bytes(b'of another hook')
+    return folder
+
+
+class Page(HTMLParser):
+    """The words of a page, what it loads, and its images."""
+
+    def __init__(self, content):
+        super().__init__()
+        self.words, self.tags, self.loaded, self.images = [], [], [], []
+        self.feed(content.decode())
+
+    def handle_starttag(self, tag, attrs):
+        self.tags.append(tag)
+        values = dict(attrs)
+        for key in ('src', 'href', 'xlink:href'):
+            value = values.get(key) or ''
+            if value.startswith('data:image/jpeg;base64,') and tag == 'img':
+                self.images.append(cv2.imdecode(np.frombuffer(base64.b64decode(value[23:]), np.uint8), 1))
+            elif value and not value.startswith(('#', 'data:image/png')):  # the colors of the confusion matrix
+                self.loaded.append(value)
+
+    def handle_data(self, data):
+        self.words += [data.strip()] if data.strip() else []
+
+
+def test_page_of_a_run(run):
+    page = Page(render_report(run))
+    assert page.loaded == [] and 'script' not in page.tags
+    words = page.words
+    assert words[:1] == ['my-config: 40 iterations'] and "name = '<b>&'" in words
+    assert words[words.index('mask') :][:7] == ['mask', '0.210', '0.310', '0.410', '0.510', '0.610', '-']
+    assert '7 images, <script>alert(1)</script>' in words and '2.13.0' in words and '123 MB' in words
+    assert '0.500 s an iteration (median), 0% of it waiting for data' in words
+    assert page.tags.count('svg') == 1 and any('tools/analyze.py' in word for word in words)
+    # an image of the second example is missing: a place without one
+    assert [image.shape for image in page.images] == [(21, 480, 3)] * 3
+    assert [round(image.mean()) for image in page.images] == [50, 250, 90]
+    assert [word for word in words if word.startswith('iteration ')] == ['iteration 20', 'iteration 40'] * 2
+
+
+def test_page_with_errors(run):
+    pytest.importorskip('hotcoco')
+    content, results = random_case(0)
+    content['categories'][0]['name'] = '<i>$x_1$'
+    truth = dataset(content)
+    results = dict.fromkeys(('bbox', 'segm'), results)
+    analysis = analyze_results(truth, results, [entry['name'] for entry in content['categories']])
+    (run / 'analysis').mkdir()
+    (run / 'analysis/analysis.json').write_text(json.dumps(dict(analysis, ann_file='val.json', results='x.pkl')))
+    cv2.imwrite(str(run / 'analysis/worst.jpg'), np.full((30, 50, 3), 10, np.uint8))
+    page = Page(render_report(run))
+    assert page.tags.count('svg') == 3 and '<i>$x_1$' in page.words and page.loaded == []
+    assert 'right class, not precise enough' in page.words and 'The worst images' in page.words
+    assert 'The best images' not in page.words
+
+
+def test_no_validation_yet(tmp_path):
+    write_log(tmp_path, [train_line(20)])
+    page = Page(render_report(tmp_path))
+    assert 'Not evaluated yet.' in page.words and any('ValidationImagesHook' in word for word in page.words)
+
+
+def test_last_scores(tmp_path):
+    write_log(tmp_path, [train_line(20), val_line(20, 0.1)])
+    assert last_scores(read_run_log(tmp_path)) == 'After iteration 20: box AP 0.100, mask AP 0.110'
+
+
+def test_tool(run, capsys):
+    assert run_tool('tools/report.py', run, '--out', run / 'page.html') == 0
+    assert Page((run / 'page.html').read_bytes()).words[0] == 'my-config: 40 iterations'
+    assert 'box AP 0.200, mask AP 0.210' in capsys.readouterr().out
+
+
+def test_bad_input_is_one_sentence(tmp_path, capsys, monkeypatch):
+    work_dir = tmp_path / 'run'
 
     def refused(*more):
-        args = [str(config), str(checkpoint), '--work-dir', str(work_dir), *more]
-        assert tool.main(args) == 1
-        *warnings, error = capsys.readouterr().err.splitlines()  # of the dataset
-        assert error.startswith('error: ') and all(line.startswith('warning: ') for line in warnings)
+        assert run_tool('tools/report.py', work_dir, *more) == 1
+        (error,) = capsys.readouterr().err.splitlines()
+        assert error.startswith('error: ')
         return error
 
-    assert str(work_dir) in refused()
+    assert f'no folder {work_dir}' in refused()
     work_dir.mkdir()
-    assert '--images' in refused('--images', '0')
-    assert 'cuda:7' in refused('--device', 'cuda:7')
-    assert '--out' in refused('--out', str(ROOT / 'README.md'))
-    assert 'config.py' in refused()
-    config.write_text(f'_base_ = "{ROOT}/configs/centermask/centermask-lite_v19-slim-dw-ese_fpn_ms-4x_coco.py"')
     assert 'scalars.json' in refused()
     write_log(work_dir, [])
     assert 'no line of training' in refused()
     write_log(work_dir, [train_line(20)], 'later')
-    data = ['--cfg-options', f'data_root={tmp_path}/none']
-    assert f'{tmp_path}/none' in refused(*data)
-    make_shapes(tmp_path / 'shapes', 0, 2, 64, report=lambda line: None)
-    data[1] = f'data_root={tmp_path}/shapes'
-    assert 'ellipse' in refused(*data)  # the config is for COCO's classes
-    classes = ['val_dataloader.dataset.metainfo.classes=' + str(list(CLASSES)), 'model.num_classes=4']
-    assert 'iter_1.pth' in refused(*data, *classes)
-    checkpoint.write_bytes(b'not a checkpoint')
-    assert 'iter_1.pth' in refused(*data, *classes)
-    assert sorted(p.name for p in work_dir.iterdir()) == ['20260102_030405', 'later']
+    assert 'name another file' in refused('--out', tmp_path)
+    (work_dir / 'analysis').mkdir()
+    for content in ('', '[]', '{"segm": {}}'):
+        (work_dir / 'analysis/analysis.json').write_text(content)
+        assert 'analysis.json cannot be read' in refused()
+    monkeypatch.setitem(sys.modules, 'jinja2', None)
+    assert 'pip install mmcentermask[report]' in refused()
+    assert sorted(p.name for p in work_dir.iterdir()) == ['20260102_030405', 'analysis', 'later']

@@ -5,6 +5,7 @@ from .benchmark import BenchmarkResult, benchmark_table, write_benchmark
 from .machine import hardware, peak_memory, versions
 from .mask_benchmark import MaskLogits, MaskPastingRun, draw_mask_logits, read_mask_logits
 from .model_cost import count_macs, count_parameters, network_pass
+from .mosaic import Matches, make_mosaic, match_masks
 from .runs import ExportedRun, InferenceRun, TrainingRun
 from .tables import markdown_table
 from .timing import STAGES, StageTimer, time_interleaved
@@ -18,6 +19,7 @@ __all__ = [
     'InferenceRun',
     'MaskLogits',
     'MaskPastingRun',
+    'Matches',
     'StageTimer',
     'TrainingRun',
     'benchmark_table',
@@ -29,8 +31,10 @@ __all__ = [
     'draw_mask_logits',
     'hardware',
     'leave_best_boxes',
+    'make_mosaic',
     'make_training_batch',
     'markdown_table',
+    'match_masks',
     'network_pass',
     'peak_memory',
     'read_mask_logits',

@@ -8,7 +8,7 @@ from typing import Any
 import torch
 
 from ..errors import ConfigError
-from ..models import CenterMaskRoIHead
+from ..models import CenterMaskHead, CenterMaskRoIHead
 from ..structures import Instances
 from .inferencer import CenterMaskInferencer
 
@@ -59,6 +59,10 @@ class TorchModel:
         )
         if threads is not None:
             torch.set_num_threads(threads)
+        head = getattr(self.inferencer.model, 'bbox_head', None)
+        if options.get('max_per_img') and isinstance(head, CenterMaskHead):
+            # an object has about ten candidates, and those of a crowd may all be of one level
+            head.test_cfg.nms_pre = max(head.test_cfg.nms_pre, 10 * options['max_per_img'])
         roi_head = getattr(self.inferencer.model, 'roi_head', None)
         if isinstance(roi_head, CenterMaskRoIHead):
             roi_head.test_cfg.mask_format = 'rle'

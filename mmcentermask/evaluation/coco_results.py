@@ -10,6 +10,8 @@ from typing import Any
 from mmengine.logging import MMLogger
 
 from ..datasets.coco import CocoReader, read_json
+from ..datasets.masks import rle_problem
+from ..datasets.values import is_id, is_number
 from ..errors import AnnotationError, InputError, MissingFileError
 from .instance_metrics import CocoInstanceMetric
 
@@ -112,15 +114,39 @@ def check_results(results: Results, truth: CocoReader, path: str) -> None:
             raise InputError(f'{path} is no list of predictions: {wanted}.')
         if not entries:
             raise InputError(f'{path} holds no predictions: {wanted}, or train longer.')
-        needed = {'image_id', 'category_id', 'score', 'bbox' if form == 'bbox' else 'segmentation'}
         for place, entry in enumerate(entries):
-            lacking = sorted(needed - set(entry)) if isinstance(entry, dict) else ['image_id']
-            if lacking:
-                raise InputError(f'{path}: prediction {place} has no {lacking[0]}: {wanted}.')
-        for key, known, what in (('image_id', truth.imgs, 'image'), ('category_id', truth.cats, 'category')):
+            key = _unusable(entry, form, truth)
+            if key is not None:
+                raise InputError(f'{path}: prediction {place} has no {key} that can be used: {wanted}.')
+        for key, known, what in (('image_id', truth.imgs, 'an image'), ('category_id', truth.cats, 'a category')):
             other = [entry[key] for entry in entries if entry[key] not in known]
             if other:
                 raise AnnotationError(
-                    f'{path} is of another data set: {len(other)} of its {len(entries)} predictions are of an {what} '
-                    f'that the annotations do not have ({other[0]} first): give the config of the data of that run.'
+                    f'{path} is of another data set: {len(other)} of its {len(entries)} predictions are of {what} that '
+                    f'the annotations do not have ({other[0]} first): give the config of the data of that run.'
                 )
+    both = [[(entry['image_id'], entry['category_id']) for entry in entries] for entries in results.values()]
+    if len(both) == 2 and both[0] != both[1]:
+        raise InputError(
+            f'{path}: the files of boxes and of masks do not hold the same predictions in one order: rename '
+            'one of them to analyze the other.'
+        )
+
+
+def _unusable(entry: Any, form: str, truth: CocoReader) -> str | None:
+    """Return a key of a prediction whose value cannot be used, None where there is none."""
+    entry = entry if isinstance(entry, dict) else {}
+    image = truth.imgs.get(entry['image_id']) if is_id(entry.get('image_id')) else None
+    checks = dict(
+        image_id=is_id,
+        category_id=is_id,
+        score=is_number,
+        bbox=lambda box: isinstance(box, list) and len(box) == 4 and all(map(is_number, box)),
+        segmentation=lambda mask: isinstance(mask, dict) and (not image or not _broken(mask, image)),
+    )
+    checks.pop('bbox' if form == 'segm' and 'bbox' not in entry else 'segmentation' if form == 'bbox' else '', None)
+    return next((key for key, right in checks.items() if not right(entry.get(key))), None)
+
+
+def _broken(mask: dict, image: dict) -> bool:
+    return bool(rle_problem(mask, image['height'], image['width']))

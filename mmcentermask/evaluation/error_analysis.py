@@ -30,6 +30,7 @@ _SIZES = ('all', 'small', 'medium', 'large')
 _CURVES = (0.5, 0.75, 0.9)  # IoU of the precision-recall curves that are kept
 _BINS = 10  # of a calibration
 _IOU = 0.5  # from which on something is found
+_SURE = 0.5  # score from which on a prediction makes a label doubtful
 
 
 def check_hotcoco() -> None:
@@ -83,7 +84,7 @@ def analyze_results(
         found[form]['calibration'] = dict(error=calibration['ece'], bins=calibration['bins'])
     # of masks where there are some
     sure = [entry for entry in entries if entry['score'] >= score_thr]
-    found['images'], found['suspects'] = _by_image(_evaluate(reference, sure, form, categories), truth, score_thr)
+    found['images'], found['suspects'] = _by_image(_evaluate(reference, sure, form, categories), truth)
     found['mask_scoring'] = None
     if len(results) == 2:
         boxes, masks = results['bbox'], results['segm']
@@ -152,8 +153,8 @@ def _explain(evaluation: Any, truth: CocoReader, categories: list[int], score_th
     )
 
 
-def _by_image(evaluation: Any, truth: CocoReader, score_thr: float) -> tuple[list[dict], list[dict]]:
-    found = evaluation.image_diagnostics(iou_thr=_IOU, score_thr=score_thr)
+def _by_image(evaluation: Any, truth: CocoReader) -> tuple[list[dict], list[dict]]:
+    found = evaluation.image_diagnostics(iou_thr=_IOU, score_thr=_SURE)
     images = []
     for number, image in truth.imgs.items():
         counts = found['img_summary'].get(number, dict(tp=0, fn=0, fp=0))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib.util
 import os
+import warnings
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -52,7 +53,9 @@ class _Raster:
         import rasterio
 
         try:
-            self._file = rasterio.open(path)
+            with warnings.catch_warnings():
+                warnings.simplefilter('ignore', rasterio.errors.NotGeoreferencedWarning)  # a picture, and no map
+                self._file = rasterio.open(path)
         except rasterio.errors.RasterioIOError as error:
             raise ImageError(f'the image {path} cannot be read ({error}): replace it by a complete copy.') from error
         self._path, self.height, self.width = path, self._file.height, self._file.width

@@ -33,7 +33,8 @@ class Segmenter:
         score_thr (float, optional): Least class probability that the model makes an object of. Defaults to the model's
             own.
         iou_thr (float, optional): Overlap above which the lesser of two boxes is dropped. Defaults to the model's own.
-        max_per_img (int, optional): Most objects of an image. Defaults to the model's own.
+        max_per_img (int, optional): Most objects of an image; a config's model then has 10 candidates for each at every
+            level at least (``nms_pre``), which are fixed in an exported file. Defaults to the model's own.
         cfg_options (dict, optional): Other parts of a config to override. Defaults to None.
 
     Attributes:

@@ -1,7 +1,5 @@
 """The page of demo/web_demo.py, by gradio: what models find in a picture, with sliders, and an object to click."""
 
-from __future__ import annotations
-
 import io
 import json
 import os
@@ -31,6 +29,7 @@ __all__ = ['Model', 'Seen', 'build_page', 'read_upload']
 _MOST_PIXELS = 50_000_000
 _SHAPES = ('ellipse', 'rectangle', 'triangle', 'star')  # classes of the model of `make demo`
 _SAMPLE_SIDE = 384  # pixels, of a drawn picture
+_LEAST_SIDE = 640  # pixels of a drawing: smaller pictures are enlarged, for labels that can be read
 
 
 @dataclass
@@ -46,8 +45,13 @@ class Seen:
 
     image: np.ndarray
     found: Instances
-    explanation: Explanation | None
+    explanation: 'Explanation | None'
     seconds: float
+
+    @property
+    def scale(self) -> int:
+        """How often the drawing is enlarged."""
+        return -(-_LEAST_SIDE // max(self.image.shape[:2]))
 
     def choose(self, score: float, mask_score: float, classes: list[str]) -> np.ndarray:
         """Return the indices of the objects that have these least scores and, where any are given, these classes."""
@@ -193,16 +197,19 @@ class Panel:
         if seen is None:
             return [None, '', None, None, *self._details()]
         found = seen.found[seen.choose(score, mask_score, classes)]
-        drawn = _write_file(cv2.imencode('.png', found.draw(seen.image, opacity))[1].tobytes(), 'objects.png')
+        drawn = _write_file(
+            cv2.imencode('.png', found.draw(seen.image, opacity, scale=seen.scale))[1].tobytes(), 'objects.png'
+        )
         coco = _write_file(json.dumps(found.to_coco()).encode(), 'objects.json')
         text = f'{len(found)} of {len(seen.found)} objects shown, found in {seen.seconds:.2f} s'
         return [drawn, text, coco, drawn, *self._details()]
 
-    def click(
-        self, seen: Seen | None, score: float, mask_score: float, classes: list[str], place: tuple[int, int]
-    ) -> list:
+    def click(self, seen: Seen | None, score: float, mask_score: float, classes: list[str], place: list[float]) -> list:
         """Tell about the object at a place x, y of the drawing."""
-        index = None if seen is None else seen.object_at(*place, seen.choose(score, mask_score, classes))
+        if seen is None:
+            return self._details()
+        x, y = (int(side // seen.scale) for side in place)
+        index = seen.object_at(x, y, seen.choose(score, mask_score, classes))
         if index is None:
             return self._details('There is no object: click on a mask.')
         if seen.explanation is None:
@@ -264,8 +271,12 @@ def build_page(gr: Any, models: list[Model]) -> Any:
         sample.click(draw_sample, None, picture)
         for panel in panels:
 
-            def click(event: gr.SelectData, *values: Any, panel: Panel = panel) -> list:
-                return panel.click(*values, tuple(map(int, event.index)))
+            def click(
+                event: gr.SelectData,  # gradio reads the annotation
+                *values: Any,
+                panel: Panel = panel,
+            ) -> list:
+                return panel.click(*values, event.index)
 
             panel.drawn.select(click, [panel.seen, score, mask_score, wanted], panel.details)
     return page

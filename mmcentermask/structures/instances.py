@@ -195,16 +195,19 @@ class Instances:
         """Return them as ``supervision.Detections``; see ``result_formats.to_supervision``."""
         return to_supervision(self)
 
-    def draw(self, image: Any = None, alpha: float = 0.45, label_names: list[str] | None = None) -> np.ndarray:
+    def draw(
+        self, image: Any = None, alpha: float = 0.45, label_names: list[str] | None = None, scale: float = 1.0
+    ) -> np.ndarray:
         """Draw the objects, or the segments of a panoptic model, a class in the same color in every image.
 
         Args:
             image: What was predicted on, in any form that ``read_image`` takes. Defaults to the file.
             alpha (float): Opacity of masks, 0..1. Defaults to 0.45.
             label_names (list[str], optional): What to write at each object. Defaults to the names of the classes.
+            scale (float): Of the drawing, in which lines and labels keep their size. Defaults to 1.
 
         Returns:
-            np.ndarray: uint8 (H, W, 3), BGR as OpenCV's.
+            np.ndarray: uint8 (scale * H, scale * W, 3), BGR as OpenCV's.
 
         Raises:
             InputError: If there is no such image, or it has another size.
@@ -220,9 +223,11 @@ class Instances:
                 f'{self.width} x {self.height}: give the same one.'
             )
         if self.segment_ids is not None:
-            return np.ascontiguousarray(draw_panoptic(image[..., ::-1], self.segment_ids, self.classes)[..., ::-1])
+            drawn = draw_panoptic(image[..., ::-1], self.segment_ids, self.classes, alpha=alpha)
+            return np.ascontiguousarray(cv2.resize(drawn, None, fx=scale, fy=scale)[..., ::-1])
         found = dict(bboxes=self.boxes, labels=self.labels, scores=self.scores, masks=self.rle, label_names=label_names)
-        return np.ascontiguousarray(draw_instances(image[..., ::-1], found, self.classes, alpha=alpha)[..., ::-1])
+        drawn = draw_instances(image[..., ::-1], found, self.classes, scale=scale, alpha=alpha)
+        return np.ascontiguousarray(drawn[..., ::-1])
 
     def save(self, path: str | Path, image: Any = None, form: str = 'prediction') -> None:
         """Write the objects to a file: as numbers to ``NAME.json``, else as a drawing.

@@ -52,14 +52,14 @@ def draw_overview(inspection: Inspection) -> bytes:
 def _classes(axis: Axes, tables: CocoTables, usable: np.ndarray) -> None:
     found = Counter(tables.names.get(i) for i in tables.category[usable].tolist())
     counts = sorted(((found[name], name) for name in tables.classes), key=lambda both: -both[0])
-    more = f', the {_CLASSES} with most of {len(counts)}' if len(counts) > _CLASSES else ''
+    more = f' ({_CLASSES} of {len(counts)})' if len(counts) > _CLASSES else ''
     counts = counts[:_CLASSES]
     bars = axis.barh(range(len(counts)), [count for count, _ in counts], color='tab:blue')
     axis.bar_label(bars, [f' {count:,}' for count, _ in counts], fontsize=7)
     axis.set_yticks(range(len(counts)), [printable(name, 24) for _, name in counts], fontsize=7)
     axis.invert_yaxis()
     axis.margins(x=0.15)
-    axis.set(title=f'objects of each class{more}', xlabel='objects')
+    axis.set(title=f'objects by class{more}', xlabel='objects')
 
 
 def _sizes(axis: Axes, tables: CocoTables, usable: np.ndarray) -> None:
@@ -70,24 +70,22 @@ def _sizes(axis: Axes, tables: CocoTables, usable: np.ndarray) -> None:
     if not len(sides):
         return
     axis.hist(sides, np.geomspace(max(sides.min(), 1), max(sides.max(), 2), 40), color='tab:blue')
-    axis.set_xscale('log')
-    top = axis.get_ylim()[1]
+    axis.set_xscale('log', base=2)
+    axis.xaxis.set_major_formatter('{x:g}')  # the usual one writes formulas
     limits = (0, _SMALL, _MEDIUM, np.inf)
-    for low, high, name in zip(limits[:-1], limits[1:], ('small', 'medium', 'large'), strict=True):
-        share = ((sides >= low) & (sides < high)).mean()
-        axis.axvline(low or sides.min(), color='gray', linewidth=0.8, visible=low > 0)
-        if share:
-            place = np.exp(np.log(sides[(sides >= low) & (sides < high)]).mean())
-            axis.text(place, top * 1.02, f'{name} {share:.0%}', ha='center', fontsize=8)
-    axis.set_ylim(0, top * 1.1)
+    shares = [((sides >= low) & (sides < high)).mean() for low, high in zip(limits[:-1], limits[1:], strict=True)]
+    for limit in (_SMALL, _MEDIUM):
+        axis.axvline(limit, color='gray', linewidth=0.8)
+    named = zip(('small', 'medium', 'large'), shares, strict=True)
+    axis.set(title='size of objects: ' + ', '.join(f'{name} {share:.0%}' for name, share in named))
 
 
 def _crowdedness(axis: Axes, tables: CocoTables, usable: np.ndarray) -> None:
     counts = np.bincount(tables.image[usable & (tables.image >= 0)], minlength=len(tables.images))
     axis.hist(counts, np.arange(counts.max(initial=0) + 2) - 0.5, color='tab:blue')
-    empty = f', {(counts == 0).sum():,} images without any' if (counts == 0).any() else ''
-    mean = f'{counts.mean():.1f} in the mean' if len(counts) else 'no image'
-    axis.set(title=f'objects an image ({mean}{empty})', xlabel='objects', ylabel='images')
+    mean = f'{counts.mean():.1f}' if len(counts) else '-'
+    told = f'objects (mean {mean}; {(counts == 0).sum():,} images have none)'
+    axis.set(title='objects an image', xlabel=told, ylabel='images')
 
 
 def _shapes(axis: Axes, tables: CocoTables) -> None:

@@ -54,7 +54,7 @@ def render_report(work_dir: str | Path) -> bytes:
             'a report needs the package jinja2, which is not installed: pip install mmcentermask[report].'
         ) from error
     work_dir = Path(work_dir)
-    log = read_run_log(work_dir)
+    log, errors = read_run_log(work_dir), _errors(work_dir / 'analysis')
     config = next(iter(sorted(work_dir.glob('*/vis_data/config.py'), reverse=True)), None)
     steps, examples = _examples(work_dir)
     page = dict(
@@ -71,7 +71,7 @@ def render_report(work_dir: str | Path) -> bytes:
         examples=examples,
         config_file=config or 'The run kept none.',
         config=config.read_text(encoding='utf-8') if config else '',
-        **_errors(work_dir / 'analysis'),
+        **errors,
     )
     environment = jinja2.Environment(
         loader=jinja2.FileSystemLoader(Path(__file__).parent), autoescape=True, undefined=jinja2.StrictUndefined

@@ -1,0 +1,117 @@
+"""Measures prediction on large and crowded pictures whose objects are known, beside SAHI's where it is installed.
+
+python tools/analysis_tools/benchmark_large.py CONFIG CHECKPOINT --annotations FILE.json --ways tiles sahi whole:300
+
+The pictures are mosaics of the images of a COCO file. They are predicted by tiles (``predict_large``), by SAHI with the
+same tiles, and as a whole with a limit of objects. Prints a table; its MB are the peak beyond the loaded model.
+"""
+
+import argparse
+import sys
+import tempfile
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import cv2
+from pycocotools.coco import COCO
+
+from mmcentermask import Segmenter, analysis, apis
+
+PIPELINE = 'test_dataloader.dataset.pipeline.1.scale'  # of the resizing
+
+
+def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
+    """Read the command line."""
+    parser = argparse.ArgumentParser(description='Measure prediction on large and crowded pictures.')
+    parser.add_argument('config')
+    parser.add_argument('weights')
+    parser.add_argument('--annotations', required=True, metavar='FILE', help='COCO file')
+    parser.add_argument('--images', metavar='FOLDER', help='of the file (default: val2017 beside its folder)')
+    parser.add_argument('--cell', type=int, default=192, help='largest side of an image in it (default: 192)')
+    parser.add_argument('--input', type=int, default=128, help='side to which the model resizes it (default: 128)')
+    parser.add_argument('--sides', type=int, nargs='+', default=[1250, 2500, 5000, 10000], help='of the pictures')
+    parser.add_argument('--objects', type=int, nargs='+', default=[31, 125, 500, 2000], help='in each')
+    parser.add_argument('--ways', nargs='+', default=['tiles', 'sahi'], help='tiles, sahi, or whole:LIMIT')
+    parser.add_argument('--tile', type=int, default=384, help='side in pixels (default: %(default)s)')
+    parser.add_argument('--overlap', type=float, default=0.4, help='of tiles, as a share (default: %(default)s)')
+    parser.add_argument('--threshold', type=float, default=0.3, help='least score (default: %(default)s)')
+    parser.add_argument('--threads', type=int, default=1, help='(default: %(default)s)')
+    return parser.parse_args(argv)
+
+
+def _make_predict(args: argparse.Namespace, way: str, side: int) -> Callable[[str], list[dict]]:
+    """Load the model; return what makes RLEs of the file of a picture."""
+    way, _, limit = way.partition(':')
+    scale = round((side if way == 'whole' else args.tile) * args.input / args.cell)
+    if way == 'sahi':
+        return _sahi(args, scale)
+    segmenter = Segmenter(
+        args.config,
+        args.weights,
+        device='cpu',
+        threads=args.threads,
+        max_per_img=int(limit) if limit else None,
+        cfg_options={PIPELINE: (scale, scale)},
+    )
+    if way == 'whole':
+        return lambda path: segmenter.predict(path, args.threshold).rle
+    return lambda path: segmenter.predict_large(path, args.tile, args.overlap, args.threshold).rle
+
+
+def _sahi(args: argparse.Namespace, scale: int) -> Callable[[str], list[dict]]:
+    import torch
+    from pycocotools import mask as mask_api
+    from sahi import AutoDetectionModel
+    from sahi.predict import get_sliced_prediction
+
+    torch.set_num_threads(args.threads)
+    options = dict(config_path=args.config, confidence_threshold=args.threshold, image_size=scale, device='cpu')
+    model = AutoDetectionModel.from_pretrained('mmdet', args.weights, **options)
+
+    def predict(path: str) -> list[dict]:
+        options = dict(slice_height=args.tile, slice_width=args.tile, verbose=0)
+        options |= dict(overlap_height_ratio=args.overlap, overlap_width_ratio=args.overlap)
+        found = get_sliced_prediction(path, model, **options).object_prediction_list
+        masks = [
+            (one.mask.segmentation, *one.mask.full_shape) for one in sorted(found, key=lambda one: -one.score.value)
+        ]
+        masks = (one.mask for one in found)
+        return [mask_api.merge(mask_api.frPyObjects(mask.segmentation, *mask.full_shape)) for mask in masks]
+
+    return predict
+
+
+def benchmark(args: argparse.Namespace) -> None:
+    """Measure and print."""
+    apis.check_least(args, cell=1, input=1, threads=1)
+    if len(args.sides) != len(args.objects):
+        raise apis.InputError(f'--sides has {len(args.sides)} values, --objects {len(args.objects)}: give pairs.')
+    coco = COCO(args.annotations)
+    images = args.images or Path(args.annotations).parents[1] / 'val2017'
+    print('| picture | objects | by | recall | found twice | others | seconds | MB |\n|' + '---|' * 8)
+    for side, objects in zip(args.sides, args.objects):
+        picture, truth = analysis.make_mosaic(coco, images, side, objects, args.cell)
+        with tempfile.TemporaryDirectory() as folder:
+            path = str(Path(folder, 'picture.tif'))
+            cv2.imwrite(path, picture)
+            del picture
+            for way in args.ways:
+                predict, found = _make_predict(args, way, side), []
+                began = time.perf_counter()
+                memory = analysis.peak_memory(
+                    lambda predict=predict, found=found, path=path: found.extend(predict(path)), 'cpu'
+                )
+                seconds = time.perf_counter() - began
+                recall, duplicates, others = analysis.match_masks(found, truth)
+                row = f'| {side} x {side} | {len(truth)} | {way} | {recall:.3f} | {duplicates} | {others} '
+                print(f'{row}| {seconds:.1f} | {(memory or 0) / 2**20:.0f} |', flush=True)
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Run the command; return 0, or 1 after one sentence on what is wrong with its input."""
+    return apis.report_input_errors(benchmark, parse_args(argv))
+
+
+if __name__ == '__main__':
+    sys.exit(main())
