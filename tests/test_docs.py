@@ -24,6 +24,9 @@ PYTHON = [block for page in PAGES for block in blocks(page) if block.language ==
 # programs of others, which these pages name and no test can start
 OTHERS = {'source', 'mim', 'uv', 'conda', 'docker', 'coco', 'npm', 'trtexec', 'bash', 'cd'}
 
+# what takes other packages or other data
+ELSEWHERE = {'supervision.DetectionDataset': 'tests/test_own_data.py', 'ray.train': 'tests/test_ray.py'}
+
 
 def is_config(block):
     """Whether a block of Python is a config: it only sets names that mmengine reads."""
@@ -73,9 +76,9 @@ def test_python(block, desk, monkeypatch, request):
         (place / 'block.py').write_text(block.text)
         assert Config.fromfile(place / 'block.py')
         return
-    if 'supervision' in block.text:
-        pytest.importorskip('supervision')
-        pytest.skip('tests/test_own_data.py runs it, on files as the tools write them')
+    for what, test in ELSEWHERE.items():
+        if what in block.text:
+            pytest.skip(f'{test} runs it')
     if 'model.onnx' in re.sub('#.*', '', block.text):
         pytest.importorskip('onnxruntime')
         request.getfixturevalue('exported')
