@@ -14,6 +14,7 @@ from mmcentermask.analysis import make_mosaic, match_masks
 from mmcentermask.errors import AnnotationError
 from mmcentermask.structures import encode_crop
 
+CROWDED = 'centermask-lite_v19-slim-dw-ese_fpn_crowded-shapes'
 NUMBER, PITCH = 32, 16  # boxes of 8 x 8 pixels, 16 apart
 SIDE = NUMBER * PITCH
 
@@ -39,11 +40,13 @@ def leave_drawn_boxes(model):
     [
         (dict(max_per_img=300), 300),
         (dict(max_per_img=2000), 1024),
+        ({}, 1024),  # the config's own
         (dict(cfg_options={'model.test_cfg.max_per_img': 2000}), 1000),  # 1,000 candidates a level
     ],
 )
 def test_a_thousand_objects_in_one_picture(tmp_path, capsys, options, number):
     config, weights = find_something(tmp_path)
+    config = CROWDED if options == {} else config
     scale = {'test_dataloader.dataset.pipeline.1.scale': (SIDE, SIDE)}
     options = {**options, 'cfg_options': {**options.get('cfg_options', {}), **scale}}
     made = Segmenter(config, weights, device='cpu', **options)
