@@ -48,9 +48,8 @@ def predicted(sample, score=0.9):
 
 @pytest.fixture
 def runner(images, tmp_path):
-    CenterMaskVisualizer._instance_dict.clear()
     visualizer = CenterMaskVisualizer.get_instance(
-        'visualizer', vis_backends=[dict(type='LocalVisBackend')], save_dir=str(tmp_path)
+        tmp_path.name, vis_backends=[dict(type='LocalVisBackend')], save_dir=str(tmp_path)
     )
     visualizer.dataset_meta = images.metainfo
     return SimpleNamespace(val_loop=True, val_dataloader=SimpleNamespace(dataset=images), iter=7, model=Model().train())
