@@ -149,13 +149,14 @@ def fetch(address, data=None):
         return error.code, error.read().decode()
 
 
-@pytest.fixture
-def page(tmp_path):
+@pytest.fixture(scope='module')
+def page(tmp_path_factory):
     """The address of a running page with two equal models, and the paths of one."""
     beside = Path(sys.prefix, 'gradio')
     if not beside.exists():
         pytest.skip('there is no gradio: make gradio')
-    config, weights = find_something(tmp_path)
+    folder = tmp_path_factory.mktemp('page')
+    config, weights = find_something(folder)
     port = free_port()
     command = [sys.executable, 'demo/web_demo.py', config, '--weights', weights, '--compare', config, weights]
     paths = os.pathsep.join([str(ROOT), *filter(None, [os.environ.get('PYTHONPATH')])])
@@ -164,7 +165,7 @@ def page(tmp_path):
     process = subprocess.Popen(
         [*command, '--port', str(port)],
         cwd=ROOT,
-        env={**os.environ, 'PYTHONPATH': paths, 'TMPDIR': str(tmp_path)},
+        env={**os.environ, 'PYTHONPATH': paths, 'TMPDIR': str(folder)},
         stdout=subprocess.PIPE,
         text=True,
     )
@@ -174,7 +175,7 @@ def page(tmp_path):
         yield f'http://127.0.0.1:{port}/', config, weights
         process.send_signal(signal.SIGINT)
         assert process.wait(timeout=60) == 0
-        assert not [*tmp_path.glob('tmp*')], 'files of the page stay'
+        assert not [*folder.glob('tmp*')], 'files of the page stay'
     finally:
         process.kill()
         process.wait()
