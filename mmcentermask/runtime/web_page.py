@@ -20,6 +20,7 @@ from ..errors import ImageError, InputError
 from ..image_inputs import read_image
 from ..structures import Instances, decode_crop
 from .exported_model import ExportedModel
+from .segmenter import Segmenter
 
 if TYPE_CHECKING:
     from ..apis.explanation import Explanation
@@ -28,7 +29,7 @@ __all__ = ['Model', 'Seen', 'build_page', 'read_upload']
 
 _MOST_PIXELS = 50_000_000
 _SHAPES = ('ellipse', 'rectangle', 'triangle', 'star')  # classes of the model of `make demo`
-_SAMPLE_SIDE = 384  # pixels, of a drawn picture
+_SAMPLE_SIDE = 384  # pixels, of an image that is drawn
 _LEAST_SIDE = 640  # pixels of a drawing: smaller pictures are enlarged, for labels that can be read
 
 
@@ -104,15 +105,12 @@ class Model:
 
     def __init__(self, model: str, weights: str | None = None, device: str | None = None) -> None:
         self.name = Path(model).stem if weights is None else f'{Path(model).stem}, {Path(weights).stem}'
+        self._model = Segmenter(model, weights, device=device)._model  # all objects, below any threshold, too
         self._explain = None
-        if model.lower().endswith(('.onnx', '.xml')):
-            self._model = ExportedModel(model, device=device or 'cpu')
-        else:
+        if not isinstance(self._model, ExportedModel):
             from ..apis.explanation import explain
-            from ..apis.torch_model import TorchModel
             from ..models import CenterMask
 
-            self._model = TorchModel(model, weights, device)
             self._explain = explain if isinstance(self._model.inferencer.model, CenterMask) else None
         self.classes = self._model.classes
 

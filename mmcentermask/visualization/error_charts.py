@@ -102,21 +102,20 @@ def _errors(axis: Axes, analysis: dict, forms: Sequence[str]) -> None:
     axis.margins(x=0.15)
 
 
+def _shares(axis: Axes, title: str, xlabel: str, ylabel: str) -> None:
+    """Give a diagram of one share, 0..1, over another its names, limits and grid."""
+    axis.set(title=title, xlabel=xlabel, ylabel=ylabel, xlim=(0, 1), ylim=(0, 1.02))
+    axis.grid(alpha=0.3)
+
+
 def _curves(axis: Axes, analysis: dict, forms: Sequence[str]) -> None:
     for form in forms:
         for (iou, precision), style in zip(analysis[form]['curves'].items(), ('-', '--', ':'), strict=False):
             values = [np.nan if value is None else value for value in precision]
             label = f'{FORM_NAMES[form]}, IoU {iou}'
             axis.plot(np.linspace(0, 1, len(values)), values, style, color=FORM_COLORS[form], label=label)
-    axis.set(
-        title='Precision over recall, mean of the classes',
-        xlabel='recall',
-        ylabel='precision',
-        xlim=(0, 1),
-        ylim=(0, 1.02),
-    )
+    _shares(axis, 'Precision over recall, mean of the classes', 'recall', 'precision')
     axis.legend(fontsize=7)
-    axis.grid(alpha=0.3)
 
 
 def _sizes(axis: Axes, analysis: dict, forms: Sequence[str]) -> None:
@@ -132,26 +131,14 @@ def _calibration(axis: Axes, analysis: dict, forms: Sequence[str]) -> None:
         label = f'{FORM_NAMES[form]}, error {analysis[form]["calibration"]["error"]:.3f}'
         x, y = [b['avg_confidence'] for b in bins], [b['avg_accuracy'] for b in bins]
         axis.plot(x, y, 'o-', color=FORM_COLORS[form], label=label)
-    axis.set(
-        title='Calibration of scores',
-        xlabel='score',
-        ylabel='share that is right (IoU 0.5)',
-        xlim=(0, 1),
-        ylim=(0, 1.02),
-    )
+    _shares(axis, 'Calibration of scores', 'score', 'share that is right (IoU 0.5)')
     axis.legend(fontsize=8)
-    axis.grid(alpha=0.3)
 
 
 def _mask_scoring(axis: Axes, found: dict | None) -> None:
-    axis.set(
-        title='Calibration of mask scoring',
-        xlabel='predicted mask IoU',
-        ylabel='real mask IoU',
-        xlim=(0, 1),
-        ylim=(0, 1.02),
-    )
+    _shares(axis, 'Calibration of mask scoring', 'predicted mask IoU', 'real mask IoU')
     if found is None:
+        axis.grid(False)
         axis.text(0.5, 0.5, 'the model has no mask scoring', ha='center', transform=axis.transAxes)
         return
     axis.plot([0, 1], [0, 1], color='gray', linewidth=0.8)
@@ -163,7 +150,6 @@ def _mask_scoring(axis: Axes, found: dict | None) -> None:
     if found['correlation'] is not None:
         lines.append(f'correlation {found["correlation"]:.2f}')
     axis.text(0.03, 0.97, '\n'.join(lines), va='top', transform=axis.transAxes, fontsize=8)
-    axis.grid(alpha=0.3)
 
 
 def _classes(axis: Axes, analysis: dict, form: str) -> None:
