@@ -14,9 +14,9 @@ from collections.abc import Callable
 from pathlib import Path
 
 import cv2
-from pycocotools.coco import COCO
 
 from mmcentermask import Segmenter, analysis, apis
+from mmcentermask.datasets.coco import CocoReader
 
 PIPELINE = 'test_dataloader.dataset.pipeline.1.scale'  # of the resizing
 
@@ -87,7 +87,7 @@ def benchmark(args: argparse.Namespace) -> None:
     apis.check_least(args, cell=1, input=1, threads=1)
     if len(args.sides) != len(args.objects):
         raise apis.InputError(f'--sides has {len(args.sides)} values, --objects {len(args.objects)}: give pairs.')
-    coco = COCO(args.annotations)
+    coco = CocoReader(args.annotations)
     images = args.images or Path(args.annotations).parents[1] / 'val2017'
     print('| picture | objects | by | recall | found twice | others | seconds | MB |\n|' + '---|' * 8)
     for side, objects in zip(args.sides, args.objects):
