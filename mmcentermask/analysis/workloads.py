@@ -98,8 +98,9 @@ def build_untrained(cfg: Config) -> nn.Module:
     """Build the model of a config with random weights; nothing is downloaded.
 
     A CenterMaskHead gets a bias in its distances, for boxes about 8 strides wide in the place of empty ones, and class
-    scores far apart, for the best boxes to stay the best in int8; batch norms get statistics that do not look
-    untrained, or frozen ones would refuse to be trained.
+    scores far apart, for the best boxes to stay the best in int8. Other biases that are all zero get values of their
+    own: equal ones become one constant of an exported model, with which OpenVINO's int8 convolutions give zeros. Batch
+    norms get statistics that do not look untrained, or frozen ones would refuse to be trained.
 
     Args:
         cfg (Config): With ``model``; not changed.
@@ -123,6 +124,8 @@ def build_untrained(cfg: Config) -> nn.Module:
         elif isinstance(module, CenterMaskHead):
             nn.init.constant_(module.conv_reg.bias, 4.0)  # in strides, or the logarithm of pixels
             nn.init.normal_(module.conv_cls.weight, std=0.1)
+        elif isinstance(module, nn.Conv2d) and module.bias is not None and not module.bias.any():
+            nn.init.normal_(module.bias, std=0.01)
     return model.eval()
 
 
