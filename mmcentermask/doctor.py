@@ -188,7 +188,7 @@ def check_weights() -> str:
     """Whether the weights that training starts from can be had."""
     if sys.modules[__package__]._error is not None:
         return 'not asked for'
-    from .checkpoints.reach import unreachable
+    from .checkpoints.fetch import unreachable
     from .model_index import find_starts
 
     starts = find_starts()

@@ -1,7 +1,7 @@
 """Errors whose message is one sentence for the user: what is wrong, what was expected, and how to fix it."""
 
 import difflib
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 __all__ = [
     'AnnotationError',
@@ -14,6 +14,7 @@ __all__ = [
     'MissingFileError',
     'OutputError',
     'did_you_mean',
+    'first_few',
 ]
 
 
@@ -68,3 +69,12 @@ def did_you_mean(name: str, names: Iterable[str], number: int = 1, cutoff: float
     """
     found = difflib.get_close_matches(name, names, number, cutoff)
     return f'did you mean {" or ".join(prefix + near for near in found)}?' if found else ''
+
+
+def first_few(names: Sequence[str], number: int = 3) -> str:
+    """Write the first of many names for a message.
+
+    >>> first_few('abcde')
+    'a, b, c, ...'
+    """
+    return ', '.join(names[:number]) + ', ...' * (len(names) > number)

@@ -7,8 +7,7 @@ from mmengine.registry import PARAM_SCHEDULERS
 
 from conftest import CONFIGS
 from mmcentermask.apis import InputError, load_config
-from mmcentermask.apis.model_check import build_model
-from mmcentermask.apis.run_check import check_run
+from mmcentermask.apis.run_check import build_model, check_run
 from mmcentermask.errors import ConfigError
 
 CUSTOM = str(CONFIGS / 'centermask-lite_v19-slim-dw-ese_fpn_custom.py')
@@ -74,6 +73,17 @@ def test_a_child_config_that_sets_the_parts_is_taken_at_its_word(tmp_path):
     (tmp_path / 'own.py').write_text(text + "data_root = 'elsewhere'\n")
     cfg = load_config(str(tmp_path / 'own.py'))
     assert cfg.train_cfg.max_iters == 70 and cfg.train_dataloader.dataset.data_root == 'data/custom'
+
+
+def test_max_iters_beside_other_settings_of_the_run_in_a_child_config(tmp_path):
+    """Its own schedule is not scaled, and train_cfg without a length does not hide max_iters."""
+    text = "param_scheduler = [dict(type='MultiStepLR', by_epoch=False, milestones=[600, 800])]\n"
+    (tmp_path / 'own.py').write_text(
+        f'_base_ = {CUSTOM!r}\nmax_iters = 1000\n{text}train_cfg = dict(val_interval=200)\n'
+    )
+    cfg = load_config(str(tmp_path / 'own.py'))
+    assert (cfg.train_cfg.max_iters, cfg.train_cfg.val_interval) == (1000, 200)
+    assert cfg.param_scheduler[0].milestones == [600, 800]
 
 
 @pytest.mark.parametrize(

@@ -3,7 +3,6 @@
 mmengine loads whatever fits, leaves the rest as it was built, and only logs it.
 """
 
-import logging
 import os
 import re
 import sys
@@ -14,11 +13,10 @@ from torch import Tensor, nn
 
 from ..checkpoints import unwrap
 from ..checkpoints.detect import find_kind
-from ..errors import CheckpointError, MissingFileError
+from ..errors import CheckpointError, MissingFileError, first_few
 
 __all__ = ['check_resumable', 'check_same_model', 'check_start', 'read_checkpoint']
 
-_NAMED = 3  # parameters to name in a message
 # names that come and go between versions of torch and mmengine, and say nothing about the model
 _IGNORED = re.compile(r'num_batches_tracked$|^data_preprocessor\.')
 Shapes = dict[str, tuple[int, ...]]
@@ -43,9 +41,7 @@ def read_checkpoint(path: str, hint: str = 'give a .pth file that a training run
     if '://' not in path and not os.path.isfile(os.path.expanduser(path)):
         raise MissingFileError(f'there is no checkpoint {path}: {hint}.')
     # its line on the reading would come twice, since the run itself reads it again
-    logger = logging.getLogger('mmcentermask.checkpoint_check')
-    logger.setLevel(logging.ERROR)
-    checkpoint = CheckpointLoader.load_checkpoint(path, map_location='cpu', logger=logger)
+    checkpoint = CheckpointLoader.load_checkpoint(path, map_location='cpu', logger='silent')
     unwrap(checkpoint, path)
     return checkpoint
 
@@ -69,11 +65,7 @@ def _differences(wanted: Shapes, found: Shapes) -> str:
             f'{n} is {found[n]}, not {wanted[n]}' for n in wanted if found.get(n, wanted[n]) != wanted[n]
         ],
     }
-    return '; '.join(
-        f'{len(names)} {kind} ({", ".join(names[:_NAMED])}{", ..." if len(names) > _NAMED else ""})'
-        for kind, names in kinds.items()
-        if names
-    )
+    return '; '.join(f'{len(names)} {kind} ({first_few(names)})' for kind, names in kinds.items() if names)
 
 
 def _refuse_unconverted(checkpoint: dict[str, Any], path: str) -> None:
@@ -98,20 +90,9 @@ def _refuse_non_finite(checkpoint: dict[str, Any], path: str) -> None:
 
 
 def check_resumable(checkpoint: dict[str, Any], path: str) -> None:
-    """Check that a checkpoint holds the state of a training run, not weights alone.
-
-    Args:
-        checkpoint (dict): The checkpoint.
-        path (str): Its name, for the message.
-
-    Raises:
-        CheckpointError: If it does not.
-    """
-    if (
-        not isinstance(checkpoint.get('meta'), dict)
-        or 'iter' not in checkpoint['meta']
-        or 'optimizer' not in checkpoint
-    ):
+    """Check that a checkpoint holds the state of a training run, not weights alone, or raise CheckpointError."""
+    meta = checkpoint.get('meta')
+    if not isinstance(meta, dict) or 'iter' not in meta or 'optimizer' not in checkpoint:
         raise CheckpointError(
             f'the checkpoint {path} holds weights alone, so no run can go on from it: begin a new one with them, '
             f'--cfg-options load_from={path} in the place of --resume.'
@@ -141,7 +122,7 @@ def check_same_model(model: nn.Module, checkpoint: dict[str, Any], path: str) ->
         )
 
 
-def check_start(model: nn.Module, checkpoint: dict[str, Any], path: str, prefix: str = '') -> None:
+def check_start(model: nn.Module, checkpoint: dict[str, Any], path: str, prefix: str | None = '') -> None:
     """Check that training can begin with a checkpoint; warn of what it leaves as it was built, and of norms that train.
 
     Layers that differ are no fault: the last ones where the number of classes does, the offsets of deformable
@@ -151,11 +132,13 @@ def check_start(model: nn.Module, checkpoint: dict[str, Any], path: str, prefix:
         model (nn.Module): The model, or a part of it.
         checkpoint (dict): The checkpoint.
         path (str): Its name, for the message.
-        prefix (str): Take only names that begin with this, without it. Defaults to ''.
+        prefix (str, optional): Take only names that begin with this, with or without the dot at its end, and without
+            it. Defaults to '', all names.
 
     Raises:
         CheckpointError: If nothing of it fits, or frozen batch norms would get no statistics.
     """
+    prefix = f'{prefix.rstrip(".")}.' if prefix else ''  # as mmengine does
     own_way = type(model).init_weights.__module__
     if prefix == '' and own_way != 'mmengine.model.base_module' and not own_way.startswith('mmcentermask.'):
         return  # it renames parameters itself, as mmdet's Swin and PVT do with their authors'
@@ -178,11 +161,10 @@ def check_start(model: nn.Module, checkpoint: dict[str, Any], path: str, prefix:
             f'norms ({norms[0]}, ...): {differences}; give the checkpoint of the same variant.'
         )
     if differences:
-        print(f'warning: of the checkpoint {path} not all is used: {differences}.', file=sys.stderr, flush=True)
+        print(f'warning: of the checkpoint {path} not all is used: {differences}.', file=sys.stderr)
     if 'source_kind' in (checkpoint.get('meta') or {}) and getattr(backbone, 'norm_eval', None) is False:
         print(
             f'note: norms of the backbone train, though it starts from {path}; published models freeze them: '
             '--cfg-options model.backbone.norm_eval=True model.backbone.norm_cfg.requires_grad=False',
             file=sys.stderr,
-            flush=True,
         )

@@ -20,7 +20,6 @@ from mmengine.runner import Runner
 from ..config_errors import parameters, part_of
 from ..datasets.config_datasets import leaves
 from ..errors import InputError, did_you_mean
-from .data_root import set_data_root
 
 __all__ = ['check_option_names', 'limit_intervals', 'merge_options', 'set_classes', 'set_from_file', 'set_max_iters']
 
@@ -91,8 +90,9 @@ def _check_option(cfg: Config, name: str, options: dict[str, Any]) -> None:
 def set_from_file(cfg: Config, path: str) -> None:
     """Let what a base computed follow ``data_root``, ``classes`` and ``max_iters`` of the file that inherits it.
 
-    A file that sets loaders or ``train_cfg`` itself is taken at its word. A name of it that neither the run nor the
-    file reads, since it is misspelt, say, or only a base made something of it, is warned of.
+    A file that sets loaders, the length in ``train_cfg`` or ``param_scheduler`` itself is taken at its word. A name of
+    it that neither the run nor the file reads, since it is misspelt, say, or only a base made something of it, is
+    warned of.
 
     Args:
         cfg (Config): The whole config, changed in place.
@@ -104,29 +104,29 @@ def set_from_file(cfg: Config, path: str) -> None:
     if not path.endswith('.py'):
         return
     tree = ast.parse(Path(path).read_text(encoding='utf-8'))
-    assigned = [target for line in tree.body if isinstance(line, ast.Assign) for target in line.targets]
-    own = {target.id for target in assigned if isinstance(target, ast.Name)}
+    assigned = [(target, line.value) for line in tree.body if isinstance(line, ast.Assign) for target in line.targets]
+    own = {target.id: ast.unparse(value) for target, value in assigned if isinstance(target, ast.Name)}
     used = {node.id for node in ast.walk(tree) if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Load)}
-    for name in sorted(own - used - _read_names()) if 'runner_type' not in cfg else ():
+    for name in sorted(own.keys() - used - _read_names()) if 'runner_type' not in cfg else ():
         if not name.startswith('_'):
             hint = did_you_mean(name, _read_names() - {'tta_pipeline'})  # which is like train_pipeline
             hint = hint or 'set what a base made of it, such as train_dataloader.dataset.'
-            print(f'warning: the config {path} sets {name}, which nothing reads; {hint}', file=sys.stderr, flush=True)
+            print(f'warning: the config {path} sets {name}, which nothing reads; {hint}', file=sys.stderr)
     if '_base_' not in own:
         return
-    if not own.intersection(_LOADERS):
+    if own.keys().isdisjoint(_LOADERS):
         old = next(leaves(cfg.train_dataloader.dataset)).get('data_root') if cfg.get('train_dataloader') else None
         if 'data_root' in own and old and old != cfg.data_root:
             new, cfg.data_root = cfg.data_root, old
             set_data_root(cfg, new)
         if 'classes' in own:
             set_classes(cfg, cfg.classes)
-    if 'max_iters' in own and 'train_cfg' not in own:
-        set_max_iters(cfg, cfg.max_iters)
+    if 'max_iters' in own and not re.search('max_iters|max_epochs', own.get('train_cfg', '')):
+        set_max_iters(cfg, cfg.max_iters, schedule='param_scheduler' not in own)
 
 
 def _read_names() -> set[str]:
-    """Return the top-level names of a config that a run reads."""
+    """The top-level names of a config that a run reads."""
     return {*SETTINGS, *_READ, *inspect.signature(Runner.__init__).parameters} - {'self', 'cfg'}
 
 
@@ -153,6 +153,41 @@ def check_option_names(cfg: Config, names: Iterable[str]) -> None:
         hint = f'did you mean {inner[0]}?' if inner else did_you_mean(name, read)
         hint = hint or 'it takes names of the config, as model.num_classes.'
         raise InputError(f'--cfg-options {name}: nothing reads this name; {hint}')
+
+
+def set_data_root(cfg: Config, folder: str) -> None:
+    """Put ``folder`` in the place of ``cfg.data_root`` in every data set and evaluator.
+
+    Args:
+        cfg (Config): The config, changed in place.
+        folder (str): The new folder.
+
+    Raises:
+        InputError: If the config has no ``data_root``.
+    """
+    old = cfg.get('data_root')
+    if not isinstance(old, str) or not old.strip('/'):
+        raise InputError(
+            f'data_root={folder} cannot be set, because the config has no data_root: '
+            'set train_dataloader.dataset.data_root and its like.'
+        )
+    for place in (*_LOADERS, 'val_evaluator', 'test_evaluator'):
+        if cfg.get(place) is not None:
+            cfg[place] = _moved(cfg[place], old.rstrip('/'), folder.rstrip('/') or '/')
+    cfg.data_root = folder
+
+
+def _moved(value: Any, old: str, new: str) -> Any:
+    """Return ``value`` with every path at or below ``old`` moved; dicts are changed in place."""
+    if isinstance(value, dict):
+        for key in value:
+            value[key] = _moved(value[key], old, new)
+        return value
+    if isinstance(value, (list, tuple)):
+        return type(value)(_moved(item, old, new) for item in value)
+    if isinstance(value, str) and (value.rstrip('/') == old or value.startswith(old + '/')):
+        return new + value[len(old) :]
+    return value
 
 
 def set_classes(cfg: Config, classes: str | Sequence[str]) -> None:
@@ -184,12 +219,13 @@ def set_classes(cfg: Config, classes: str | Sequence[str]) -> None:
     cfg.model.num_classes = len(classes)
 
 
-def set_max_iters(cfg: Config, max_iters: int) -> None:
+def set_max_iters(cfg: Config, max_iters: int, schedule: bool = True) -> None:
     """Change the length of a run, and its schedule in proportion.
 
     Args:
         cfg (Config): Config with an IterBasedTrainLoop, changed in place.
         max_iters (int): Iterations.
+        schedule (bool): Change the schedule, too. Defaults to True.
 
     Raises:
         InputError: If it is no number of iterations, or the config counts in epochs.
@@ -199,14 +235,14 @@ def set_max_iters(cfg: Config, max_iters: int) -> None:
     if 'max_iters' not in (cfg.get('train_cfg') or {}):
         raise InputError('max_iters cannot be set, as the config counts in epochs: set train_cfg.max_epochs.')
     factor = max_iters / cfg.train_cfg.max_iters
-    schedulers = cfg.get('param_scheduler') or []
+    schedulers = (schedule and cfg.get('param_scheduler')) or []
     for scheduler in [schedulers] if isinstance(schedulers, dict) else schedulers:
         for key in ('begin', 'end', 'T_max'):
             if scheduler.get(key) is not None:
                 scheduler[key] = round(scheduler[key] * factor)
         if 'milestones' in scheduler:
             scheduler['milestones'] = [round(step * factor) for step in scheduler['milestones']]
-    if isinstance(schedulers, list):
+    if schedulers and isinstance(schedulers, list):
         # of few iterations none may be left for a warm-up; one of a single iteration would keep its low rate for good
         ends = [max_iters + 1 if s.get('end') is None else s['end'] for s in schedulers]
         cfg.param_scheduler = [s for s, end in zip(schedulers, ends) if s.get('begin', 0) + 1 < end]

@@ -1,21 +1,54 @@
 """Reads the config of a run and applies the options of the command line."""
 
 import argparse
+import contextlib
 import copy
 import os
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from mmengine.config import Config, DictAction
+from mmengine.config import Config, ConfigDict, DictAction
 from mmengine.device import get_device
+from mmengine.dist import get_rank
 from mmengine.runner import find_latest_checkpoint
 
+from ..datasets.config_datasets import leaves
 from ..errors import ConfigError, InputError, MissingFileError
 from ..model_index import find_config, is_model
 from .config_options import limit_intervals, merge_options, set_from_file
-from .early_checks import named_missing_packages
+from .run_check import build_model
 
-__all__ = ['load_config', 'read_model_config', 'set_auto_scale_lr', 'set_resume', 'use_amp']
+__all__ = [
+    'load_config',
+    'named_missing_packages',
+    'read_model_config',
+    'read_options',
+    'set_auto_scale_lr',
+    'set_resume',
+    'use_amp',
+    'use_tta',
+]
+
+
+@contextlib.contextmanager
+def named_missing_packages(what: str) -> Iterator[None]:
+    """Turn the failed import of a package into an InputError.
+
+    Args:
+        what (str): What needs it, for the message: ``'the config a.py'``.
+
+    Raises:
+        InputError: If a package is not installed.
+    """
+    try:
+        yield
+    except ImportError as error:
+        cause = error
+        while getattr(cause, 'name', None) is None and cause is not None:
+            cause = cause.__cause__ or cause.__context__  # mmengine's own error has no name
+        name = cause.name.split('.')[0] if cause is not None else str(error)
+        raise InputError(f'{what} needs the package {name}, which cannot be imported: pip install {name}.') from error
 
 
 def read_options(texts: list[str]) -> dict[str, Any]:
@@ -190,3 +223,33 @@ def set_resume(cfg: Config, resume: str | None) -> None:
     elif resume is not None:
         cfg.resume = True
         cfg.load_from = resume
+
+
+def use_tta(cfg: Config, recipe: str | Path) -> None:
+    """Test in several views of each image: ``tta_model`` around the model, ``tta_pipeline`` in every test data set.
+
+    What the config lacks of the two is taken from the recipe, and a sentence says so.
+
+    Args:
+        cfg (Config): The config, changed in place.
+        recipe (str or Path): A config file with ``tta_model`` and ``tta_pipeline``.
+
+    Raises:
+        InputError: If ``tta_pipeline`` makes no views, or ``tta_model`` does not fit the model.
+    """
+    missing = [name for name in ('tta_model', 'tta_pipeline') if cfg.get(name) is None]
+    if missing:
+        default = Config.fromfile(recipe)
+        for name in missing:
+            cfg[name] = default[name]
+        if get_rank() == 0:
+            print(f'The config has no {" and no ".join(missing)}: taken from _base_/{Path(recipe).name}.', flush=True)
+    if not any('TestTimeAug' in str(transform['type']) for transform in cfg.tta_pipeline):
+        raise InputError(
+            'tta_pipeline makes no views of an image: put the resizing, the flipping and the packing '
+            "into dict(type='TestTimeAug', transforms=[[...], [...], [...]]), as _base_/tta.py does."
+        )
+    for dataset in leaves(cfg.test_dataloader.dataset):
+        dataset['pipeline'] = copy.deepcopy(cfg.tta_pipeline)
+    cfg.model = ConfigDict(**cfg.tta_model, module=cfg.model)
+    build_model(cfg)  # says what does not fit
