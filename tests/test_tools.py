@@ -308,6 +308,9 @@ def test_resume_of_nothing_begins(bench):
     cfg = load_config('tiny.py')
     set_resume(cfg, 'auto')
     assert cfg.resume and cfg.load_from is None
+    cfg = load_config('tiny.py', {'load_from': 'weights.pth'})  # a new run begins with them
+    set_resume(cfg, 'auto')
+    assert not cfg.resume and cfg.load_from == 'weights.pth'
 
 
 def test_launchers_say_what_they_need(bench, monkeypatch):

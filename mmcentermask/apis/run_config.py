@@ -33,14 +33,7 @@ __all__ = [
 
 @contextlib.contextmanager
 def named_missing_packages(what: str) -> Iterator[None]:
-    """Turn the failed import of a package into an InputError.
-
-    Args:
-        what (str): What needs it, for the message: ``'the config a.py'``.
-
-    Raises:
-        InputError: If a package is not installed.
-    """
+    """Turn the failed import of a package into an InputError that says ``what`` needs it: ``'the config a.py'``."""
     try:
         yield
     except ImportError as error:
@@ -51,40 +44,20 @@ def named_missing_packages(what: str) -> Iterator[None]:
         raise InputError(f'{what} needs the package {name}, which cannot be imported: pip install {name}.') from error
 
 
-def read_options(texts: list[str]) -> dict[str, Any]:
-    """Read the words after ``--cfg-options`` as mmengine does.
-
-    Args:
-        texts (list[str]): ``['model.num_classes=1', 'data_root=FOLDER']``, say.
-
-    Returns:
-        dict: Dotted name -> value.
+def read_options(options: dict[str, Any] | list[str] | None) -> dict[str, Any]:
+    """Return dotted name -> value, of such a dict or of the words after ``--cfg-options``, read as mmengine does.
 
     Raises:
-        InputError: If one has no ``=``.
+        InputError: If a word has no ``=``.
     """
-    for text in texts:
+    if not options or isinstance(options, dict):
+        return dict(options or {})
+    for text in options:
         if '=' not in text:
             raise InputError(f'--cfg-options has {text!r}: give KEY=VALUE, as in model.num_classes=1.')
     parser = argparse.ArgumentParser()
     parser.add_argument('--cfg-options', nargs='+', action=DictAction)
-    return parser.parse_args(['--cfg-options', *texts]).cfg_options
-
-
-def _read(path: str) -> Config:
-    """Read a config file, which is a program: whatever it raises is the user's to fix."""
-    if os.environ.get('MMDET_DATASETS') == '':
-        del os.environ['MMDET_DATASETS']  # as unset, for which configs have a default; mmengine asks for a value
-    try:
-        with named_missing_packages(f'the config {path}'):
-            return Config.fromfile(path)
-    except InputError:
-        raise
-    except Exception as error:
-        raise ConfigError(
-            f'the config {path} cannot be read ({type(error).__name__}: {error}): fix it, or the base it names; '
-            'those in configs/centermask/ can be read.'
-        ) from error
+    return parser.parse_args(['--cfg-options', *options]).cfg_options
 
 
 def load_config(path: str, options: dict[str, Any] | list[str] | None = None, work_dir: str | None = None) -> Config:
@@ -108,8 +81,19 @@ def load_config(path: str, options: dict[str, Any] | list[str] | None = None, wo
         InputError: If one of the three cannot be used with this config, nothing reads an option, or one has no ``=``.
     """
     path = find_config(path)
-    options = read_options(options) if isinstance(options, list) and options else dict(options or {})
-    cfg = _read(path)
+    options = read_options(options)
+    if os.environ.get('MMDET_DATASETS') == '':
+        del os.environ['MMDET_DATASETS']  # as unset, for which configs have a default; mmengine asks for a value
+    try:
+        with named_missing_packages(f'the config {path}'):
+            cfg = Config.fromfile(path)
+    except InputError:
+        raise
+    except Exception as error:  # a config file is a program: whatever it raises is the user's to fix
+        raise ConfigError(
+            f'the config {path} cannot be read ({type(error).__name__}: {error}): fix it, or the base it names; '
+            'those in configs/centermask/ can be read.'
+        ) from error
     if not isinstance(cfg.get('model'), dict):
         raise ConfigError(f'the config {path} has no model: give one that inherits a file of configs/centermask/.')
     set_from_file(cfg, path)
@@ -148,7 +132,7 @@ def read_model_config(
     if not isinstance(model, (dict, Config)):
         raise InputError(f'cfg_options need a config, but the model is {model!r}: give a file or a Config.')
     model = copy.deepcopy(model) if isinstance(model, Config) else Config(copy.deepcopy(model))
-    merge_options(model, read_options(options) if isinstance(options, list) else options)
+    merge_options(model, read_options(options))
     return model
 
 
@@ -205,24 +189,23 @@ def set_resume(cfg: Config, resume: str | None) -> None:
     Args:
         cfg (Config): The config, changed in place.
         resume (str, optional): A checkpoint, ``'auto'`` for the latest one in ``work_dir`` (where there is none,
-            training begins), or None to leave the config as it is.
+            training begins, with the weights of ``load_from`` if the config names some), or None to leave the config
+            as it is.
 
     Raises:
         MissingFileError: If the latest one is not there any more.
     """
-    if resume == 'auto':
-        cfg.resume = True
-        cfg.load_from = (
-            find_latest_checkpoint(cfg.work_dir) if Path(cfg.work_dir, 'last_checkpoint').is_file() else None
+    if resume is None:
+        return
+    if resume == 'auto' and not Path(cfg.work_dir, 'last_checkpoint').is_file():
+        cfg.resume = cfg.get('load_from') is None
+        return
+    cfg.resume, cfg.load_from = True, find_latest_checkpoint(cfg.work_dir) if resume == 'auto' else resume
+    if resume == 'auto' and not Path(cfg.load_from).is_file():
+        raise MissingFileError(
+            f'{cfg.work_dir}/last_checkpoint names {cfg.load_from!r}, which is no file: name the checkpoint to go '
+            'on from, --resume FILE, or delete last_checkpoint to begin anew.'
         )
-        if cfg.load_from is not None and not Path(cfg.load_from).is_file():
-            raise MissingFileError(
-                f'{cfg.work_dir}/last_checkpoint names {cfg.load_from!r}, which is no file: name the checkpoint to go '
-                'on from, --resume FILE, or delete last_checkpoint to begin anew.'
-            )
-    elif resume is not None:
-        cfg.resume = True
-        cfg.load_from = resume
 
 
 def use_tta(cfg: Config, recipe: str | Path) -> None:
