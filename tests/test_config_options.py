@@ -86,6 +86,18 @@ def test_max_iters_beside_other_settings_of_the_run_in_a_child_config(tmp_path):
     assert cfg.param_scheduler[0].milestones == [600, 800]
 
 
+def test_the_three_reach_what_follows_from_a_grandchild_too(tmp_path):
+    (tmp_path / 'own.py').write_text(
+        f"_base_ = {CUSTOM!r}\nclasses = ('cat',)\ndata_root = 'elsewhere'\nmax_iters = 50\n"
+    )
+    (tmp_path / 'run.py').write_text("_base_ = 'own.py'\ntrain_cfg = dict(val_interval=10)\n")
+    cfg = load_config(str(tmp_path / 'run.py'))
+    assert cfg.train_cfg == dict(type='IterBasedTrainLoop', max_iters=50, val_interval=10)
+    assert cfg.model.num_classes == 1 and cfg.train_dataloader.dataset.data_root == 'elsewhere'
+    (tmp_path / 'run.py').write_text("_base_ = 'own.py'\nmax_iters = 80\ntrain_cfg = dict(max_iters=70)\n")
+    assert load_config(str(tmp_path / 'run.py')).train_cfg.max_iters == 70
+
+
 @pytest.mark.parametrize(
     'options, message',
     [
