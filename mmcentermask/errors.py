@@ -2,6 +2,7 @@
 
 import difflib
 from collections.abc import Iterable, Sequence
+from typing import Any
 
 __all__ = [
     'AnnotationError',
@@ -71,10 +72,10 @@ def did_you_mean(name: str, names: Iterable[str], number: int = 1, cutoff: float
     return f'did you mean {" or ".join(prefix + near for near in found)}?' if found else ''
 
 
-def first_few(names: Sequence[str], number: int = 3) -> str:
+def first_few(names: Sequence[Any], number: int = 3) -> str:
     """Write the first of many names for a message.
 
     >>> first_few('abcde')
     'a, b, c, ...'
     """
-    return ', '.join(names[:number]) + ', ...' * (len(names) > number)
+    return ', '.join(map(str, names[:number])) + ', ...' * (len(names) > number)

@@ -53,14 +53,10 @@ _OURS = re.compile(r'(backbone\.)?(stage[2-5]\.\d+\.layers|bbox_head|neck)\.')
 
 
 def find_kind(names: Iterable[str], kinds: Iterable[Kind] = _KINDS) -> tuple[Kind, str] | None:
-    """Recognize a checkpoint that has not this package's names.
-
-    Args:
-        names (Iterable[str]): Names of its parameters, without ``module.``.
-        kinds (Iterable[Kind]): Those to look for. Defaults to all that are converted.
+    """Recognize by its parameters, without ``module.``, a checkpoint that has not this package's names.
 
     Returns:
-        tuple[Kind, str] | None: The kind and the prefix of its names; None if it is of no kind that is known.
+        tuple[Kind, str] | None: The kind and the prefix of its names; None if it is none of ``kinds``.
 
     Raises:
         CheckpointError: If it holds more than one backbone.
@@ -79,10 +75,8 @@ def find_kind(names: Iterable[str], kinds: Iterable[Kind] = _KINDS) -> tuple[Kin
 def require_kind(names: Iterable[str], own: bool = False) -> tuple[Kind, str]:
     """Recognize a checkpoint that can be converted, as ``find_kind``, or raise CheckpointError.
 
-    Args:
-        names (Iterable[str]): Names of its parameters, without ``module.``.
-        own (bool): Take a VoVNet with this package's names too, wherever it is; else only from under a prefix that our
-            models do not have. Defaults to False.
+    A VoVNet with this package's names is taken from under a prefix that our models do not have; with ``own`` from
+    anywhere.
     """
     names = list(names)
     found = find_kind(names)
@@ -113,11 +107,7 @@ class Target(NamedTuple):
 
 
 def find_target(kind: Kind, shapes: Shapes) -> Target:
-    """Find the model that a checkpoint fills.
-
-    Args:
-        kind (Kind): What it is.
-        shapes (dict): Our name -> shape, as renamed from the official names.
+    """Find the model that a checkpoint fills, by its shapes under our names.
 
     Raises:
         CheckpointError: If no published model is like it.

@@ -121,14 +121,7 @@ def _with_normalization(path: Path, entry: dict[str, Any]) -> Weights:
 
 
 def unreachable(name: str) -> str:
-    """Ask, without a download, whether a checkpoint can be had.
-
-    Args:
-        name (str): As for ``fetch``, but no local file.
-
-    Returns:
-        str: What is wrong with each of its sources; '' if one has the file, or a cache.
-    """
+    """Say, without a download, what is wrong with each source of a checkpoint; '' if one has it, or a cache."""
     reasons = []
     for source in find_row(name)['sources']:
         address = source.partition('#')[0]
