@@ -54,14 +54,7 @@ def parse_version(version: str) -> tuple[int, ...]:
 
 
 def installed(module: str) -> dict[str, str]:
-    """Find the installed distributions that bring a module.
-
-    Args:
-        module (str): ``'mmcv'``, ``'mmengine'`` or ``'mmdet'``.
-
-    Returns:
-        dict: Name -> version.
-    """
+    """Find the installed distributions, name -> version, that bring ``'mmcv'``, ``'mmengine'`` or ``'mmdet'``."""
     found = {}
     for name in _DISTRIBUTIONS[module]:
         with contextlib.suppress(metadata.PackageNotFoundError):
@@ -71,9 +64,6 @@ def installed(module: str) -> dict[str, str]:
 
 def check_version(module: str) -> None:
     """Check that a module is installed once and is not older than the tested range; warn when it is newer.
-
-    Args:
-        module (str): ``'mmcv'``, ``'mmengine'`` or ``'mmdet'``.
 
     Raises:
         ImportError: If not.

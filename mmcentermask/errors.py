@@ -58,12 +58,7 @@ class InvalidLossError(InputError, FloatingPointError):
 def did_you_mean(name: str, names: Iterable[str], number: int = 1, cutoff: float = 0.6, prefix: str = '') -> str:
     """Return a hint for the end of a message, or '' where no name is like the given one.
 
-    Args:
-        name (str): A misspelt name.
-        names (iterable of str): Those that there are.
-        number (int): Names to tell at most. Defaults to 1.
-        cutoff (float): Least likeness, 0 to 1. Defaults to 0.6.
-        prefix (str): Told before each name. Defaults to ''.
+    At most ``number`` names are told that are at least ``cutoff`` (0 to 1) alike, with ``prefix`` before each.
 
     >>> did_you_mean('depht', ['depth', 'stem'])
     'did you mean depth?'

@@ -23,17 +23,10 @@ Shapes = dict[str, tuple[int, ...]]
 
 
 def read_checkpoint(path: str, hint: str = 'give a .pth file that a training run wrote') -> dict[str, Any]:
-    """Read a checkpoint to the CPU.
-
-    Args:
-        path (str): A local file, or anything else mmengine reads: ``https://...``, ``open-mmlab://...``.
-        hint (str): What to do where there is none, for the message. Defaults to 'give a .pth file ...'.
-
-    Returns:
-        dict: The checkpoint, as the file holds it.
+    """Read a checkpoint to the CPU: a local file, or anything else mmengine reads (``https://...``, ``open-mmlab://...``).
 
     Raises:
-        MissingFileError: If there is no such file.
+        MissingFileError: If there is no such file; ``hint`` says what to do.
         CheckpointError: If it wants to run code, cannot be read or holds no parameters.
 
     >>> check_same_model(model, read_checkpoint('epoch_12.pth'), 'epoch_12.pth')  # doctest: +SKIP
@@ -100,17 +93,12 @@ def check_resumable(checkpoint: dict[str, Any], path: str) -> None:
 
 
 def check_same_model(model: nn.Module, checkpoint: dict[str, Any], path: str) -> None:
-    """Check that a checkpoint holds this model, neither less nor more: for testing, prediction and resuming.
+    """Check that a checkpoint, ``path`` in messages, holds this model: for testing, prediction and resuming.
 
-    More matters too: V-99 has every parameter of V-39, with the same shapes.
-
-    Args:
-        model (nn.Module): The model.
-        checkpoint (dict): The checkpoint.
-        path (str): Its name, for the message.
+    It may hold no more, either: V-99 has every parameter of V-39, with the same shapes.
 
     Raises:
-        CheckpointError: If a parameter is missing, unknown or of another shape.
+        CheckpointError: If a parameter is missing, unknown or of another shape, or not finite.
     """
     wanted = _shapes(model.state_dict())
     _refuse_non_finite(checkpoint, path)
@@ -126,14 +114,8 @@ def check_start(model: nn.Module, checkpoint: dict[str, Any], path: str, prefix:
     """Check that training can begin with a checkpoint; warn of what it leaves as it was built, and of norms that train.
 
     Layers that differ are no fault: the last ones where the number of classes does, the offsets of deformable
-    convolutions where the backbone was trained without.
-
-    Args:
-        model (nn.Module): The model, or a part of it.
-        checkpoint (dict): The checkpoint.
-        path (str): Its name, for the message.
-        prefix (str, optional): Take only names that begin with this, with or without the dot at its end, and without
-            it. Defaults to '', all names.
+    convolutions where the backbone was trained without. Of the checkpoint only names that begin with ``prefix`` count,
+    without it; the dot at its end may be left away.
 
     Raises:
         CheckpointError: If nothing of it fits, or frozen batch norms would get no statistics.

@@ -232,10 +232,7 @@ class CenterMaskInferencer(DetInferencer):
             yield chunk
 
     def load(self, source: Any) -> tuple[np.ndarray, dict[str, Any]]:
-        """Read an image and prepare it for the model.
-
-        Args:
-            source: In any form that ``read_image`` takes.
+        """Read an image, in any form that ``read_image`` takes, and prepare it for the model.
 
         Returns:
             tuple: Its pixels, uint8 (H, W, 3) in BGR, and ``inputs`` and ``data_samples`` for ``collate_fn``.

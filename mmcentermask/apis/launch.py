@@ -29,11 +29,7 @@ _PATIENCE = timedelta(days=1)  # of the processes that wait for the first one's 
 
 
 def check_least(args: argparse.Namespace, **least: float) -> None:
-    """Check that numbers of the command line are not too small.
-
-    Args:
-        args (argparse.Namespace): The command line; an option that is None was not given.
-        **least (float): Option -> its least value.
+    """Check that numbers of the command line, option -> its least value, are not too small; None was not given.
 
     Raises:
         InputError: If one is less.
@@ -115,15 +111,7 @@ def start_processes(cfg: Config, launcher: str, local_rank: int = 0) -> None:
 
 
 def check_once(cfg: Config, *checks: Callable[[Config], None]) -> None:
-    """Check the input in the first process, and let every process stop where it fails.
-
-    Args:
-        cfg (Config): The argument of the checks.
-        *checks (Callable): Each raises InputError on bad input.
-
-    Raises:
-        InputError: In every process, if a check raised it in the first.
-    """
+    """Check the config in the first process, and let every process stop where a check raises InputError."""
     if not is_distributed():
         for check in checks:
             check(cfg)
@@ -144,24 +132,13 @@ def check_once(cfg: Config, *checks: Callable[[Config], None]) -> None:
 
 
 def build_runner(cfg: Config) -> Runner:
-    """Build the Runner that the config asks for: ``runner_type``, or mmengine's with a quiet start.
-
-    Args:
-        cfg (Config): The config.
-
-    Returns:
-        Runner: Ready to train or test.
-    """
+    """Build the Runner that the config asks for: ``runner_type``, or mmengine's with a quiet start."""
     setup_cache_size_limit_of_dynamo()
     return RUNNERS.build(cfg) if 'runner_type' in cfg else QuietRunner.from_cfg(cfg)
 
 
 def report_input_errors(job: Callable[[argparse.Namespace], None], args: argparse.Namespace) -> int:
-    """Run a command; bad input gives one sentence on stderr, any other error keeps its traceback.
-
-    Args:
-        job (Callable): What to do.
-        args (Namespace): The command line, its argument.
+    """Run a command with its arguments; bad input gives one sentence on stderr, any other error keeps its traceback.
 
     Returns:
         int: Exit code, 0 or 1.
@@ -192,10 +169,8 @@ def end_processes(code: int) -> None:
     """Leave the processes of a distributed run; those that talk through gloo end here, unless another joined them.
 
     Threads of gloo outlive ``destroy_process_group`` where a model was wrapped. They may let go of a tensor while the
-    interpreter ends, which brings the process down with a core dump. So the interpreter is not ended.
-
-    Args:
-        code (int): Exit code; with 0, all processes wait for each other.
+    interpreter ends, which brings the process down with a core dump. So the interpreter is not ended. With the exit
+    code 0, all processes wait for each other.
     """
     if not is_distributed() or _lent_group:
         return

@@ -37,10 +37,7 @@ _WEIGHTS_HINT = (
 
 
 def check_device(device: str | torch.device | None) -> None:
-    """Check that a device is there.
-
-    Args:
-        device (str or torch.device, optional): ``'cpu'`` or ``'cuda:0'``, say; None is right.
+    """Check that a device, ``'cpu'`` or ``'cuda:0'``, say, is there; None is right.
 
     Raises:
         InputError: If there is no such device here.
@@ -73,8 +70,7 @@ def check_prediction_options(batch_size: int, pred_score_thr: float, out_dir: st
         out_dir (str): Folder to write to; '' writes nothing. Defaults to ''.
 
     Raises:
-        InputError: If one is out of range.
-        OutputError: If the folder cannot be written to.
+        InputError: If one is out of range, or the folder cannot be written to.
     """
     if isinstance(batch_size, bool) or not isinstance(batch_size, int) or batch_size < 1:
         raise InputError(f'--batch-size is {batch_size}: give a whole number of 1 or more.')
@@ -86,9 +82,6 @@ def check_prediction_options(batch_size: int, pred_score_thr: float, out_dir: st
 
 def check_run(cfg: Config) -> None:
     """Check the loop and the log of a training run.
-
-    Args:
-        cfg (Config): The whole config.
 
     Raises:
         InputError: If the loop counts epochs of a sampler without an end, or the package of a visualization backend is
@@ -124,9 +117,6 @@ def build_model(cfg: Config) -> nn.Module:
 def check_model_for_training(cfg: Config) -> None:
     """Check that the model can be built and that the weights it shall begin with are its own.
 
-    Args:
-        cfg (Config): The whole config.
-
     Raises:
         InputError: If it cannot be built, a checkpoint is missing or of another model, or frozen batch norms would
             train without weights.
@@ -156,9 +146,6 @@ def check_model_for_training(cfg: Config) -> None:
 
 def check_model_for_testing(cfg: Config) -> None:
     """Check that the model can be built and that ``cfg.load_from`` holds its weights.
-
-    Args:
-        cfg (Config): The whole config.
 
     Raises:
         InputError: If it cannot be built, or the checkpoint is missing or of another model.

@@ -112,14 +112,10 @@ def load_config(path: str, options: dict[str, Any] | list[str] | None = None, wo
 def read_model_config(
     model: str | dict | Config | None, options: dict[str, Any] | list[str] | None = None
 ) -> str | dict | Config | None:
-    """Read the config where it is a file, and override parts of it.
+    """Read the config of a model where it is a file or the name of one of ours, and override parts of it.
 
-    Args:
-        model (str | dict | Config, optional): As DetInferencer: a config, its file or the name of a model of mmdet.
-        options (dict | list[str], optional): As ``load_config``. Defaults to None.
-
-    Returns:
-        Config or the model as it was given: Where it is neither a file nor to be changed.
+    Options are those of ``load_config``. The model is returned as it was given where it is neither, as the name of a
+    model of mmdet, and there are none.
 
     Raises:
         InputError: As ``load_config``, or if there are options and no config.
@@ -137,12 +133,9 @@ def read_model_config(
 
 
 def use_amp(cfg: Config) -> None:
-    """Train in mixed precision.
+    """Train in mixed precision; the config is changed in place.
 
     ``optim_wrapper.dtype`` of the config says in which type: ``'float16'``, the default on a GPU, or ``'bfloat16'``.
-
-    Args:
-        cfg (Config): The config, changed in place.
 
     Raises:
         InputError: If there is no accelerator: on a CPU the ops of mmcv run in full precision only. If the type is
@@ -163,13 +156,10 @@ def use_amp(cfg: Config) -> None:
 
 
 def set_auto_scale_lr(cfg: Config) -> None:
-    """Scale the learning rate by the linear rule, from the config's batch size to the run's.
+    """Scale the learning rate by the linear rule, from the config's batch size to the run's; the config is changed.
 
     With ``optim_wrapper.accumulative_counts`` a step sees the images of that many iterations, which mmengine leaves
     out of its count.
-
-    Args:
-        cfg (Config): The config, changed in place.
 
     Raises:
         InputError: If the config does not say for which batch size its learning rate is.
@@ -211,11 +201,8 @@ def set_resume(cfg: Config, resume: str | None) -> None:
 def use_tta(cfg: Config, recipe: str | Path) -> None:
     """Test in several views of each image: ``tta_model`` around the model, ``tta_pipeline`` in every test data set.
 
-    What the config lacks of the two is taken from the recipe, and a sentence says so.
-
-    Args:
-        cfg (Config): The config, changed in place.
-        recipe (str or Path): A config file with ``tta_model`` and ``tta_pipeline``.
+    The config is changed in place. What it lacks of the two is taken from the config file ``recipe``, and a sentence
+    says so.
 
     Raises:
         InputError: If ``tta_pipeline`` makes no views, or ``tta_model`` does not fit the model.

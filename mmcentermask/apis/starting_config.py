@@ -80,15 +80,12 @@ class CocoExport:
 
 
 def find_exports(path: Path, images: Path | None = None) -> tuple[CocoExport, CocoExport | None]:
-    """Find what to train on and to validate on.
+    """Find what to train on and what, if anything, to validate on.
 
     Args:
         path (Path): A COCO annotation file, or a folder of an export of CVAT, Label Studio, Roboflow or COCO itself. In
             a folder, a file is held out if it or its folder is named after validation or testing.
         images (Path, optional): Folder of the images. Found by itself by default.
-
-    Returns:
-        tuple[CocoExport, CocoExport or None]: To train on, and to validate on.
 
     Raises:
         MissingFileError: If there is no annotation file, or the images are not found.
@@ -195,12 +192,12 @@ def _classes(*contents: dict[str, Any]) -> tuple[tuple[str, ...], list[str]]:
 def write_starting_config(
     out: Path, train: CocoExport, val: CocoExport | None = None, base: str = DEFAULT_BASE, batch_size: int = 4
 ) -> list[str]:
-    """Write the config; without ``val`` also two annotation files beside it, into which ``train`` is split.
+    """Write the config; without ``val`` also two annotation files beside it, into which ``train`` is split, 9 to 1.
 
     Args:
         out (Path): The config to write, a ``.py`` file.
         train (CocoExport): What to train on.
-        val (CocoExport, optional): What to validate on. Defaults to None: a tenth of the images of ``train``.
+        val (CocoExport, optional): What to validate on.
         base (str): A config of configs/centermask for COCO. Defaults to CenterMask-Lite V-19-slim-dw from scratch.
         batch_size (int): Images an iteration on one GPU. Defaults to 4.
 
@@ -209,9 +206,6 @@ def write_starting_config(
 
     Raises:
         InputError: If ``base`` is no such config, the categories cannot be used, or a file cannot be written.
-
-    >>> train, val = find_exports(Path('export'))  # doctest: +SKIP
-    >>> write_starting_config(Path('balloons.py'), train, val)  # doctest: +SKIP
     """
     configs = Path(find_config(DEFAULT_BASE)).parent
     bases = [DEFAULT_BASE, *sorted(file.stem for file in configs.glob('centermask*_coco.py'))]

@@ -52,7 +52,16 @@ def load_safely(path: str | Path, map_location: Any = 'cpu') -> Any:
     if not os.path.isfile(path):  # Path's own fails at names that are too long
         raise MissingFileError(f'there is no checkpoint {path}: give an existing file.')
     if path.suffix == '.safetensors':
-        return _load_safetensors(path)
+        try:
+            from safetensors.torch import load_file
+
+            return load_file(path)
+        except ImportError as error:
+            raise CheckpointError(f'reading {path} needs the package safetensors: pip install safetensors.') from error
+        except Exception as error:  # its own error class, in the compiled part
+            raise CheckpointError(
+                f'the checkpoint {path} cannot be read ({error}): copy or download it again.'
+            ) from error
     _refuse_text(path)
     torch.serialization.add_safe_globals(list(ALLOWED))  # another's safe_globals() may have taken some away
     try:
@@ -98,17 +107,6 @@ def _tensors(value: Any) -> Any:
     if isinstance(value, np.ndarray):
         return torch.from_numpy(value.astype(value.dtype.newbyteorder('=')))
     return value
-
-
-def _load_safetensors(path: Path) -> dict:
-    try:
-        from safetensors.torch import load_file
-    except ImportError as error:
-        raise CheckpointError(f'reading {path} needs the package safetensors: pip install safetensors.') from error
-    try:
-        return load_file(path)
-    except Exception as error:  # its own error class, in the compiled part
-        raise CheckpointError(f'the checkpoint {path} cannot be read ({error}): copy or download it again.') from error
 
 
 @contextmanager
@@ -158,11 +156,7 @@ class Source(NamedTuple):
 
 
 def unwrap(checkpoint: Any, path: str) -> Source:
-    """Find the parameters in what a file holds.
-
-    Args:
-        checkpoint (Any): What the file holds.
-        path (str): Its name, for the message.
+    """Find the parameters in what a file, ``path`` in messages, holds.
 
     Returns:
         Source: Names without the ``module.`` that (distributed) data parallel training leaves.
