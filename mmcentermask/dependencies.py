@@ -63,7 +63,9 @@ def installed(module: str) -> dict[str, str]:
 
 
 def check_version(module: str) -> None:
-    """Check that a module is installed once and is not older than the tested range; warn when it is newer.
+    """Check that a module is installed once, not older than the tested range, and has what it needs itself.
+
+    A newer one gives a warning.
 
     Raises:
         ImportError: If not.
@@ -91,15 +93,7 @@ def check_version(module: str) -> None:
             f'if something fails, go back to {newest}.',
             stacklevel=4,
         )
-
-
-def check_pkg_resources() -> None:
-    """Check that there is pkg_resources where mmengine is the one that needs it.
-
-    Raises:
-        ImportError: If not.
-    """
-    if 'mmengine' in installed('mmengine') and importlib.util.find_spec('pkg_resources') is None:
+    if name == 'mmengine' and importlib.util.find_spec('pkg_resources') is None:  # of OpenMMLab's line alone
         raise ImportError(
             "mmengine 0.10.7 needs pkg_resources, which setuptools 81 dropped: run `pip install 'setuptools<81'`."
         )
@@ -151,7 +145,6 @@ def import_dependencies() -> None:
         )
     for module in TESTED:
         check_version(module)
-    check_pkg_resources()
     warnings.filterwarnings('ignore', message='faster_coco_eval is not installed')
     printed = io.StringIO()
     try:

@@ -18,7 +18,6 @@ from importlib import metadata
 from .dependencies import (
     ENV_HINT,
     check_compiled_ops,
-    check_pkg_resources,
     check_version,
     installed,
     is_for_exported_models,
@@ -54,8 +53,9 @@ def check_python() -> str:
     """Python itself."""
     version = platform.python_version()
     if not (3, 10) <= sys.version_info[:2] <= (3, 13):
-        hint = f'mmcentermask needs Python 3.10 to 3.13, this is {version}: `make env PYTHON=python3.12`.'
-        raise Fault(version, hint)
+        raise Fault(
+            version, f'mmcentermask needs Python 3.10 to 3.13, this is {version}: `make env PYTHON=python3.12`.'
+        )
     return version
 
 
@@ -80,7 +80,6 @@ def check_line() -> str:
     if len(lines) > 1:
         hint = f'{", ".join(names)} are of two dependency lines: `pip uninstall -y {" ".join(names)}`, then {ENV_HINT}.'
         raise Fault('two at once', hint)
-    check_pkg_resources()
     return ''.join(lines) or 'none'
 
 
