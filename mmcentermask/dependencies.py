@@ -113,19 +113,15 @@ def check_compiled_ops() -> None:
     """
     try:
         importlib.import_module('mmcv.ops')
-    except ModuleNotFoundError as error:
-        if error.name != 'mmcv._ext':
-            raise
-        raise ImportError(
-            'The installed mmcv has no compiled ops (it is mmcv-lite, or was built without torch): run `make env` in a '
-            f'checkout of mmcentermask, or compile them with `{ops_command()}`.'
-        ) from error
     except (ImportError, OSError) as error:
-        if '_ext' not in str(error) and 'undefined symbol' not in str(error):
+        if isinstance(error, ModuleNotFoundError) and error.name == 'mmcv._ext':
+            what = 'The installed mmcv has no compiled ops (it is mmcv-lite, or was built without torch)'
+        elif '_ext' in str(error) or 'undefined symbol' in str(error):
+            what = 'The compiled ops of mmcv do not load, because they were built for another torch'
+        else:
             raise
         raise ImportError(
-            'The compiled ops of mmcv do not load, because they were built for another torch: run `make env` in a '
-            f'checkout of mmcentermask, or compile them anew with `{ops_command()}`.'
+            f'{what}: run `make env` in a checkout of mmcentermask, or compile them with `{ops_command()}`.'
         ) from error
 
 
