@@ -14,6 +14,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
 from inspect import signature
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -78,14 +79,10 @@ class CenterMaskInferencer(DetInferencer):
     - ``file_name``, as it was given, None for what has none; ``height`` and ``width`` of the image in pixels.
 
     Args:
-        model (str | Path | dict | Config, optional): As DetInferencer; the name of a model of this package, too.
-        weights (str | Path, optional): As DetInferencer. Defaults to the published ones of a model that is given by
-            name.
-        device (str, optional): As DetInferencer.
-        *args: As DetInferencer.
+        model, weights, device, *args, **kwargs: As DetInferencer; ``model`` may be the name of a model of this package,
+            whose ``weights`` default to the published ones.
         cfg_options (dict | list[str], optional): Parts of the config to override, as
             ``{'model.test_cfg.max_per_img': 500}``. Defaults to None.
-        **kwargs: As DetInferencer.
 
     Raises:
         MissingFileError: If the config, the checkpoint or every image is not there.
@@ -152,20 +149,19 @@ class CenterMaskInferencer(DetInferencer):
 
     def _report_failures(self, results: dict[str, Any]) -> None:
         """Put None in the places of the images that failed, and name them."""
-        failed = sorted(self._failed.items())
-        results['failed'] = [(position, str(error)) for position, error in failed]
-        if not failed:
-            return
-        if len(failed) == self._total:
-            error = failed[0][1]
+        failed = self._failed  # in the order of the positions
+        results['failed'] = [(position, str(error)) for position, error in failed.items()]
+        if failed and len(failed) == self._total:
+            error = failed[0]
             more = '' if len(failed) == 1 else f' The other {len(failed) - 1} images cannot be used either.'
             raise type(error)(f'{error}{more}') from error
-        for position, error in failed:
+        for position, error in failed.items():
             results['predictions'].insert(position, None)
             if results['visualization']:
                 results['visualization'].insert(position, None)
             print(f'warning: {error}', file=sys.stderr)
-        print(f'warning: {len(failed)} of {self._total} images failed.', file=sys.stderr, flush=True)
+        if failed:
+            print(f'warning: {len(failed)} of {self._total} images failed.', file=sys.stderr)
 
     def limit(self) -> tuple[str, int | None]:
         """Return the option of the config that says how many objects an image may have, and its value."""
@@ -175,17 +171,15 @@ class CenterMaskInferencer(DetInferencer):
         return 'model.test_cfg.rcnn.max_per_img', (test_cfg.get('rcnn') or {}).get('max_per_img')
 
     def _report_limit(self) -> None:
-        if not self._reached or self._limit_told:
-            return
-        self._limit_told = True
         option, limit = self.limit()
-        more = 10 * limit
-        print(
-            f'note: {self._reached} of {self._total} images reached the limit of {limit} objects, so there may be '
-            f'more: raise it by --cfg-options {option}={more}, in Python by cfg_options={{{option!r}: {more}}}.',
-            file=sys.stderr,
-            flush=True,
-        )
+        if self._reached and not self._limit_told:
+            self._limit_told = True
+            print(
+                f'note: {self._reached} of {self._total} images reached the limit of {limit} objects, so there may be '
+                f'more: raise it by --cfg-options {option}={10 * limit}, in Python by '
+                f'cfg_options={{{option!r}: {10 * limit}}}.',
+                file=sys.stderr,
+            )
 
     def _load_weights_to_model(self, model: nn.Module, checkpoint: dict | None, cfg: Config) -> None:
         if not cfg.get('test_dataloader'):
@@ -213,10 +207,14 @@ class CenterMaskInferencer(DetInferencer):
         return images
 
     def _get_chunk_data(self, inputs: Sequence, chunk_size: int) -> Iterator[list[tuple[_Image, dict]]]:
+        prepared = self._prepared(inputs)
+        while chunk := list(islice(prepared, chunk_size)):
+            yield chunk
+
+    def _prepared(self, inputs: Sequence) -> Iterator[tuple[_Image, dict]]:
         """Read and prepare images; those that cannot be used are noted and left out."""
         names = result_names(inputs, self.num_predicted_imgs)
         self.num_predicted_imgs += sum(not isinstance(source, str) for source in inputs)
-        chunk = []
         for position, source in enumerate(inputs):
             try:
                 pixels, data = self.load(source)
@@ -224,12 +222,7 @@ class CenterMaskInferencer(DetInferencer):
                 self._failed[position] = error
                 continue
             data['data_samples'].set_metainfo(dict(result_name=names[position].prediction))
-            chunk.append((_Image(pixels, names[position]), data))
-            if len(chunk) == chunk_size:
-                yield chunk
-                chunk = []
-        if chunk:
-            yield chunk
+            yield _Image(pixels, names[position]), data
 
     def load(self, source: Any) -> tuple[np.ndarray, dict[str, Any]]:
         """Read an image, in any form that ``read_image`` takes, and prepare it for the model.
