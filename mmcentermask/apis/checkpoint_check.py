@@ -12,14 +12,13 @@ from mmengine.runner.checkpoint import CheckpointLoader
 from torch import Tensor, nn
 
 from ..checkpoints import unwrap
-from ..checkpoints.detect import find_kind
+from ..checkpoints.detect import Shapes, find_kind
 from ..errors import CheckpointError, MissingFileError, first_few
 
 __all__ = ['check_resumable', 'check_same_model', 'check_start', 'read_checkpoint']
 
 # names that come and go between versions of torch and mmengine, and say nothing about the model
 _IGNORED = re.compile(r'num_batches_tracked$|^data_preprocessor\.')
-Shapes = dict[str, tuple[int, ...]]
 
 
 def read_checkpoint(path: str, hint: str = 'give a .pth file that a training run wrote') -> dict[str, Any]:
