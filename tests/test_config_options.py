@@ -147,7 +147,13 @@ def test_options_that_the_config_has_not_yet():
 
 
 def test_a_name_of_a_config_file_that_nothing_reads(tmp_path, capsys):
-    lines = [f'_base_ = {CUSTOM!r}', 'batch = 4', 'train_dataloader = dict(batch_size=batch)', '_note = 1']
+    lines = [
+        f'_base_ = {CUSTOM!r}',
+        "custom_imports = dict(imports=['mmcentermask'])",
+        'batch = 4',
+        'train_dataloader = dict(batch_size=batch)',
+        '_note = 1',
+    ]
     (tmp_path / 'own.py').write_text('\n'.join([*lines, 'modle = dict(num_classes=3)', 'train_pipeline = []']))
     load_config(str(tmp_path / 'own.py'))
     first, second = capsys.readouterr().err.splitlines()

@@ -100,6 +100,7 @@ def set_from_file(cfg: Config, path: str) -> None:
     files = _assigned(Path(path))
     tree = ast.parse(Path(path).read_text(encoding='utf-8'))
     used = {node.id for node in ast.walk(tree) if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Load)}
+    used.add('custom_imports')  # by mmengine, as it reads the file
     for name in sorted(files[0].keys() - used - _read_names()) if 'runner_type' not in cfg else ():
         if not name.startswith('_'):
             hint = did_you_mean(name, _read_names() - {'tta_pipeline'})  # which is like train_pipeline
