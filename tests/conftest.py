@@ -12,9 +12,11 @@ from mmdet.registry import MODELS
 from mmdet.structures import DetDataSample
 from mmdet.structures.mask import PolygonMasks
 from mmdet.utils import register_all_modules
-from mmengine.config import Config, utils
+from mmengine.config import Config, config, utils
 from mmengine.logging import MMLogger
+from mmengine.runner import runner
 from mmengine.structures import InstanceData
+from yapf.yapflib import yapf_api
 
 import mmcentermask  # noqa: F401
 
@@ -24,6 +26,23 @@ CONFIGS = ROOT / 'configs' / 'centermask'
 register_all_modules()
 # for each base of mmdet mmengine reads the 102 metafiles of mmdet anew, nine tenths of the time that a config takes
 utils.load = functools.cache(utils.load)
+runner.collect_env = functools.cache(runner.collect_env)  # which compilers and GPUs there are
+
+
+def _remember(format_code):
+    known = {}
+
+    def remembered(text, **options):
+        if text not in known:
+            known[text] = format_code(text, **options)
+        return known[text]
+
+    return remembered
+
+
+# a run formats its config five times and once more with every checkpoint, which is half of the time of a short run; one
+# dependency line imports the function when it needs it, the other one at once
+yapf_api.FormatCode = config.FormatCode = _remember(yapf_api.FormatCode)
 sys.path.append(str(Path(sys.prefix, 'export')))  # where `make test` puts what runs exported models
 
 

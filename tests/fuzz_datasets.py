@@ -263,15 +263,15 @@ def check_made(out, options):
 
 
 TARGETS = [
-    Target('annotations', st.tuples(contents(), switches), check_content, 60, 2000),
-    Target('damaged annotations', st.tuples(byte_changes, switches), check_bytes, 20, 1000),
-    Target('contact sheets', st.tuples(contents(), switches), check_sheet, 3, 40),
+    Target('annotations', st.tuples(contents(), switches), check_content, 60, 800),
+    Target('damaged annotations', st.tuples(byte_changes, switches), check_bytes, 20, 2500),
+    Target('contact sheets', st.tuples(contents(), switches), check_sheet, 3, 6),
     Target(
         'images',
         st.tuples(st.sampled_from(sorted(pictures())), byte_changes, names, st.booleans()),
         check_image,
         30,
-        1000,
+        2000,
     ),
-    Target('shapes', st.tuples(arguments, st.just('out') | st.just('out') | outs), check_shapes, 15, 300),
+    Target('shapes', st.tuples(arguments, st.just('out') | st.just('out') | outs), check_shapes, 15, 600),
 ]

@@ -173,8 +173,8 @@ def check_rois(given_input, folder):
 
 
 TARGETS = [
-    Target('pasting', pastings(), check_pasting, 60, 3500),
-    Target('encoding', pictures(), check_encoding, 40, 2500),
+    Target('pasting', pastings(), check_pasting, 60, 1000),
+    Target('encoding', pictures(), check_encoding, 40, 6000),
     Target('RLE', rles(), check_rle, 60, 4000),
-    Target('RoIs', rois(), check_rois, 40, 2500),
+    Target('RoIs', rois(), check_rois, 40, 1200),
 ]

@@ -136,4 +136,4 @@ def check_names(name, folder):
     target.unlink()
 
 
-TARGETS = [Target('parameters', state_dicts(), check_state_dict, 15, 500)]
+TARGETS = [Target('parameters', state_dicts(), check_state_dict, 15, 120)]

@@ -303,7 +303,7 @@ def small_venv(tmp_path, monkeypatch):
         package.mkdir(parents=True)
         info.mkdir()
         (package / '__init__.py').write_text('x = 1\n')
-        (info / 'RECORD').write_text(f'{package.name}/__init__.py,,6\n{package.name}/x.pyc,,9\n{info.name}/RECORD,,\n')
+        (info / 'RECORD').write_text(f'{package.name}/__init__.py,,\n{package.name}/x.pyc,,\n{info.name}/RECORD,,\n')
     for folder in ('venv/bin', 'mmcentermask/.mim'):
         (tmp_path / folder).mkdir(parents=True)
     (tmp_path / 'venv/bin/python').touch()
@@ -315,14 +315,12 @@ def test_whole_environment_is_trusted(small_venv):
     venv, site, packages = small_venv
     assert make_env.is_whole(venv, packages)
     (site / 'small-1.0.dist-info').rename(site / 'small-9.9.dist-info')
-    (site / 'small-9.9.dist-info/RECORD').write_text('small/__init__.py,,6\n')
-    (site / 'opencv_python/__init__.py').write_text('the file of opencv-python-headless')
+    (site / 'small-9.9.dist-info/RECORD').write_text('small/__init__.py,,\n')
     (site / 'added').mkdir()
     assert make_env.is_whole(venv, packages), 'other versions matter for pinned packages only'
 
 
 DAMAGES = {
-    'a file is cut': lambda site: (site / 'small/__init__.py').write_text('x'),
     'a file is gone': lambda site: (site / 'opencv_python/__init__.py').unlink(),
     'a package is gone': lambda site: shutil.rmtree(site / 'small-1.0.dist-info'),
     'a pinned package has another version': lambda site: (site / 'torch-2.13.0+cpu.dist-info').rename(

@@ -1,6 +1,7 @@
 """mmdet's own tools work on our configs."""
 
 import os
+import pickle
 import subprocess
 import sys
 from pathlib import Path
@@ -10,7 +11,7 @@ import pytest
 import torch
 from mmdet.registry import MODELS
 from mmengine.config import Config
-from tiny_run import ROOT, make_data
+from tiny_run import ROOT, make_data, run_tool
 
 from conftest import CONFIGS
 
@@ -51,11 +52,13 @@ def run(folder, *command):
 
 @pytest.mark.slow
 def test_analyze_results_draws_the_best_and_the_worst(folder):
-    run(folder, TOOLS / 'test.py', 'own.py', 'weights.pth', '--work-dir', 'run', '--out', 'theirs.pkl')
-    run(folder, ROOT / 'tools/test.py', 'own.py', 'weights.pth', '--work-dir', 'run', '--out', 'ours.pkl')
-    for name in ('theirs', 'ours'):
-        run(folder, TOOLS / 'analysis_tools/analyze_results.py', 'own.py', f'{name}.pkl', name, '--topk', '1')
-        assert len(list((folder / name / 'good').iterdir())) == len(list((folder / name / 'bad').iterdir())) == 1
+    run(folder, TOOLS / 'test.py', 'own.py', 'weights.pth', '--work-dir', 'theirs', '--out', 'theirs.pkl')
+    options = ['--work-dir', folder / 'ours', '--out', folder / 'ours.pkl']
+    assert run_tool('tools/test.py', folder / 'own.py', folder / 'weights.pth', *options) == 0
+    theirs, ours = (pickle.loads((folder / f'{name}.pkl').read_bytes()) for name in ('theirs', 'ours'))
+    assert len(theirs) == 2 and [result.keys() for result in ours] == [result.keys() for result in theirs]
+    run(folder, TOOLS / 'analysis_tools/analyze_results.py', 'own.py', 'ours.pkl', 'drawn', '--topk', '1')
+    assert len(list((folder / 'drawn/good').iterdir())) == len(list((folder / 'drawn/bad').iterdir())) == 1
 
 
 @pytest.mark.slow

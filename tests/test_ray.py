@@ -40,6 +40,7 @@ def cluster():
         env=env,
         stdout=subprocess.DEVNULL,
         stderr=subprocess.DEVNULL,
+        start_new_session=True,
     )
     try:
         while process.poll() is None:
@@ -50,7 +51,7 @@ def cluster():
                 time.sleep(0.2)
         yield address
     finally:
-        process.terminate()
+        os.killpg(process.pid, signal.SIGKILL)  # asked to end, it waits for half a minute
         process.wait()
 
 

@@ -68,10 +68,8 @@ def run(what: str, *command: object, hint: str = 'Check the network and the disk
                 if shown := SHOWN.match(line):
                     print(f'      {shown[1]}', flush=True)
         except BaseException:
-            for number in (signal.SIGINT, signal.SIGTERM):  # to its whole session, so that the compilers end too
-                with contextlib.suppress(ProcessLookupError):
-                    os.killpg(process.pid, number)
-                process.wait()
+            with contextlib.suppress(ProcessLookupError):
+                os.killpg(process.pid, signal.SIGTERM)  # its whole session, so that the compilers end too
             raise
     if process.returncode != 0:
         sys.exit(f'{"".join(lines[-12:])}\nThe step "{what}" failed (log: {log}). {hint}')
@@ -136,17 +134,14 @@ def install_mmcv(python: Path, mmcv: str, cuda: str, capabilities: str) -> None:
 
 def is_whole(venv: Path, packages: list[str]) -> bool:
     """Tell whether packages, given by how the names of their folders begin, have all the files that pip wrote down."""
+    files = [venv / 'bin/python', ROOT / 'mmcentermask/.mim']
     for package in packages:
         record = next(venv.glob(f'lib/python*/site-packages/{package}*/RECORD'), None)
         if record is None:
             return False
-        for row in csv.reader(record.read_text().splitlines()):
-            path = os.path.join(record.parent.parent, row[0])
-            size = '' if 'opencv' in package else row[-1]  # both builds of opencv claim the same files
-            whole = os.path.exists(path) and (not size or size == str(os.path.getsize(path)))
-            if not whole and not path.endswith('.pyc'):
-                return False
-    return (venv / 'bin/python').exists() and (ROOT / 'mmcentermask/.mim').exists()
+        names = [row[0] for row in csv.reader(record.read_text().splitlines())]
+        files += [os.path.join(record.parent.parent, name) for name in names if not name.endswith('.pyc')]
+    return all(map(os.path.exists, files))
 
 
 def make_env(stack: str, venv: Path, state: Path) -> None:
@@ -161,9 +156,7 @@ def make_env(stack: str, venv: Path, state: Path) -> None:
     if made_of == recipe and not packages:
         say(f'Going on with {venv.name}, whose set-up was interrupted.')
     elif venv.exists() and any(venv.iterdir()) and not made_of:
-        sys.exit(
-            f'{venv} was not made by this version of the set-up: move it away, or pick another folder with VENV=...'
-        )
+        sys.exit(f'{venv} was not made by this set-up: move it away, or pick another folder with VENV=...')
     else:
         why = ', after removing the old one, which is broken or out of date' if venv.exists() else ''
         say(f'Setting up {venv.name} ({stack}, Python {VERSION}){why}.')

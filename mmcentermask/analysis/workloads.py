@@ -97,8 +97,9 @@ def _drop_pretrained(cfg) -> None:
 def build_untrained(cfg: Config) -> nn.Module:
     """Build the model of a config with random weights; nothing is downloaded.
 
-    A CenterMaskHead gets a bias in its distances, for boxes about 8 strides wide in the place of empty ones; batch
-    norms get statistics that do not look untrained, or frozen ones would refuse to be trained.
+    A CenterMaskHead gets a bias in its distances, for boxes about 8 strides wide in the place of empty ones, and class
+    scores far apart, for the best boxes to stay the best in int8; batch norms get statistics that do not look
+    untrained, or frozen ones would refuse to be trained.
 
     Args:
         cfg (Config): With ``model``; not changed.
@@ -121,6 +122,7 @@ def build_untrained(cfg: Config) -> nn.Module:
             module.running_mean.fill_(1e-6)
         elif isinstance(module, CenterMaskHead):
             nn.init.constant_(module.conv_reg.bias, 4.0)  # in strides, or the logarithm of pixels
+            nn.init.normal_(module.conv_cls.weight, std=0.1)
     return model.eval()
 
 

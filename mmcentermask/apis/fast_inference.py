@@ -2,8 +2,6 @@
 
 import copy
 import logging
-import os
-import shutil
 from functools import partial
 
 import torch
@@ -32,7 +30,7 @@ _INSTRUCTIONS = {
 }
 
 
-def prepare_for_inference(model: nn.Module, dtype: torch.dtype = torch.float32, compile: bool = False) -> nn.Module:
+def prepare_for_inference(model: nn.Module, dtype: torch.dtype = torch.float32) -> nn.Module:
     """Make a fast copy of a trained model, with the same ``test_step`` and ``predict``.
 
     - Batch norms are folded into the convolutions before them, deformable ones too.
@@ -47,16 +45,13 @@ def prepare_for_inference(model: nn.Module, dtype: torch.dtype = torch.float32, 
         model (nn.Module): A CenterMask; not changed. Move it to its device before.
         dtype (torch.dtype): ``torch.float32``, ``torch.bfloat16`` or ``torch.float16``. On a CPU without instructions
             for bfloat16 that dtype is slower than float32, which is warned of. Defaults to float32.
-        compile (bool): Compile backbone, neck and heads by torch.compile, for images of any size, when they first
-            run. On CPU this needs a C++ compiler. Defaults to False.
 
     Returns:
         nn.Module: The copy, in evaluation mode.
 
     Raises:
         TypeError: If the model is no CenterMask.
-        InputError: If the model was prepared already, there is no such ``dtype`` or the device cannot compute in it,
-            or a compiler is needed and there is none.
+        InputError: If the model was prepared already, there is no such ``dtype`` or the device cannot compute in it.
 
     >>> model = init_detector(config, 'checkpoint.pth', device='cpu')  # doctest: +SKIP
     >>> model = prepare_for_inference(model, torch.bfloat16)  # doctest: +SKIP
@@ -68,9 +63,6 @@ def prepare_for_inference(model: nn.Module, dtype: torch.dtype = torch.float32, 
         raise InputError('prepare_for_inference was given a model that is prepared already: give it the trained one.')
     device = next(model.parameters()).device
     check_dtype(dtype, device)
-    if compile:
-        _check_compiler(device)
-
     if _is_emulated(dtype, device):
         print_log(
             'this CPU has no bfloat16 instructions, so bfloat16 (bf16) will be several times slower than float32 '
@@ -91,8 +83,6 @@ def prepare_for_inference(model: nn.Module, dtype: torch.dtype = torch.float32, 
     if dtype is not torch.float32:
         _convert_precision(model, dtype)
         done.append(f"{_NAMES[dtype]}, but float32 in last layers, mmcv's operators, scores and boxes")
-    if compile:
-        done.append(f'compiled {", ".join(_compile(model))}')
     model.requires_grad_(False)
     model.register_forward_pre_hook(_refuse_training, with_kwargs=True)
     model.prepared = done
@@ -233,26 +223,6 @@ def _cast_output(dtype: torch.dtype, module: nn.Module, args: tuple, output: Ten
 
 def _cast(value, dtype: torch.dtype):
     return value.to(dtype) if isinstance(value, Tensor) and value.is_floating_point() else value
-
-
-def _check_compiler(device: torch.device) -> None:
-    names = [name for name in (os.environ.get('CXX'), 'g++', 'clang++', 'c++', 'cl') if name]
-    if device.type == 'cpu' and not any(map(shutil.which, names)):
-        raise InputError(
-            'compile=True needs a C++ compiler on CPU, and there is none: install one (g++, say), name it in CXX, '
-            'or leave compile out.'
-        )
-
-
-def _compile(model: CenterMask) -> list[str]:
-    """Compile the dense parts; return their names."""
-    parts = {name: getattr(model, name) for name in ('backbone', 'neck', 'bbox_head')}
-    parts |= {name: getattr(model.roi_head, name) for name in ('mask_head', 'mask_iou_head')}
-    parts['semantic_head'] = getattr(model, 'semantic_head', None)
-    parts = {name: part for name, part in parts.items() if part is not None}
-    for part in parts.values():
-        part.compile(dynamic=True)
-    return list(parts)
 
 
 def _refuse_training(model: nn.Module, args: tuple, kwargs: dict) -> None:
