@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
-from mmdet import registry
+import mmdet.registry
 from mmengine.registry import Registry
 
 from .errors import ConfigError, InputError, did_you_mean
@@ -18,13 +18,9 @@ __all__ = ['named_building_errors', 'parameters', 'part_of']
 
 @contextlib.contextmanager
 def named_building_errors(cfg: dict[str, Any]) -> Iterator[None]:
-    """Turn any error of what is built inside into one sentence; the error itself stays its cause.
+    """Turn any error but InputError of what is built inside into a ConfigError, whose cause it stays.
 
-    Args:
-        cfg (dict): What is built, searched for the misspelt name that the error may be of.
-
-    Raises:
-        ConfigError: In the place of an error that is no InputError.
+    ``cfg`` is what is built, and is searched for the misspelt name that the error may be of.
 
     >>> with named_building_errors(cfg.model):  # doctest: +SKIP
     ...     model = MODELS.build(cfg.model)
@@ -42,7 +38,7 @@ def _sentence(cfg: dict[str, Any], error: Exception) -> str:
     for part in _parts(cfg):
         kind, found = part['type'], part_of(part['type'])
         if isinstance(error, KeyError) and found is None and str(kind) in message:
-            hint = did_you_mean(kind, {name for r in _registries() for name in _registered(r)})
+            hint = did_you_mean(kind, _registered())
             hint = hint or 'correct the name, or import what registers it (custom_imports).'
             return f'the config has the type {kind!r}, which is registered nowhere; {hint}'
         known = parameters(found) if isinstance(error, TypeError) and found is not None else part
@@ -66,37 +62,26 @@ def _parts(cfg: Any) -> Iterator[dict[str, Any]]:
 
 
 def part_of(kind: Any) -> Callable | None:
-    """Return the class or function of a ``type`` of the config; None where it is unknown.
-
-    Args:
-        kind (Any): A registered name, or a class or function itself.
-    """
+    """Return the class or function of a ``type``, a registered name or itself; None where it is unknown."""
     if not isinstance(kind, str):
         return kind if callable(kind) else None
-    return next((found for r in _registries() if (found := _registered(r).get(kind.split('.')[-1])) is not None), None)
+    return _registered().get(kind.split('.')[-1])
 
 
-def _registries() -> list[Registry]:
-    return [value for value in vars(registry).values() if isinstance(value, Registry)]
-
-
-def _registered(registry: Registry | None) -> dict[str, type]:
-    """Return what a registry and its parents hold, by name."""
+def _registered() -> dict[str, Callable]:
+    """Return what the registries of mmdet and their parents hold, by name."""
     found = {}
-    while registry is not None:
-        found = {**registry.module_dict, **found}
-        registry = registry.parent
+    for registry in vars(mmdet.registry).values():
+        while isinstance(registry, Registry):
+            found = {**registry.module_dict, **found}
+            registry = registry.parent
     return found
 
 
 def parameters(part: Callable) -> dict[str, inspect.Parameter]:
-    """Return what a class takes, its parents' parameters included where it passes ``**kwargs`` on.
+    """Return what a function or a class takes, its parents' parameters included where it passes ``**kwargs`` on.
 
-    Args:
-        part (Callable): A class, or a function.
-
-    Returns:
-        dict: Name -> parameter; one of the kind VAR_KEYWORD remains where the last parent takes anything, too.
+    One parameter of the kind VAR_KEYWORD remains where the last parent takes anything, too.
     """
     found = {}
     for parent in inspect.getmro(part) if inspect.isclass(part) else [part]:

@@ -54,14 +54,7 @@ def parse_version(version: str) -> tuple[int, ...]:
 
 
 def installed(module: str) -> dict[str, str]:
-    """Find the installed distributions that bring a module.
-
-    Args:
-        module (str): ``'mmcv'``, ``'mmengine'`` or ``'mmdet'``.
-
-    Returns:
-        dict: Name -> version.
-    """
+    """Find the installed distributions, name -> version, that bring ``'mmcv'``, ``'mmengine'`` or ``'mmdet'``."""
     found = {}
     for name in _DISTRIBUTIONS[module]:
         with contextlib.suppress(metadata.PackageNotFoundError):
@@ -70,10 +63,9 @@ def installed(module: str) -> dict[str, str]:
 
 
 def check_version(module: str) -> None:
-    """Check that a module is installed once and is not older than the tested range; warn when it is newer.
+    """Check that a module is installed once, not older than the tested range, and has what it needs itself.
 
-    Args:
-        module (str): ``'mmcv'``, ``'mmengine'`` or ``'mmdet'``.
+    A newer one gives a warning.
 
     Raises:
         ImportError: If not.
@@ -101,15 +93,7 @@ def check_version(module: str) -> None:
             f'if something fails, go back to {newest}.',
             stacklevel=4,
         )
-
-
-def check_pkg_resources() -> None:
-    """Check that there is pkg_resources where mmengine is the one that needs it.
-
-    Raises:
-        ImportError: If not.
-    """
-    if 'mmengine' in installed('mmengine') and importlib.util.find_spec('pkg_resources') is None:
+    if name == 'mmengine' and importlib.util.find_spec('pkg_resources') is None:  # of OpenMMLab's line alone
         raise ImportError(
             "mmengine 0.10.7 needs pkg_resources, which setuptools 81 dropped: run `pip install 'setuptools<81'`."
         )
@@ -129,19 +113,15 @@ def check_compiled_ops() -> None:
     """
     try:
         importlib.import_module('mmcv.ops')
-    except ModuleNotFoundError as error:
-        if error.name != 'mmcv._ext':
-            raise
-        raise ImportError(
-            'The installed mmcv has no compiled ops (it is mmcv-lite, or was built without torch): run `make env` in a '
-            f'checkout of mmcentermask, or compile them with `{ops_command()}`.'
-        ) from error
     except (ImportError, OSError) as error:
-        if '_ext' not in str(error) and 'undefined symbol' not in str(error):
+        if isinstance(error, ModuleNotFoundError) and error.name == 'mmcv._ext':
+            what = 'The installed mmcv has no compiled ops (it is mmcv-lite, or was built without torch)'
+        elif '_ext' in str(error) or 'undefined symbol' in str(error):
+            what = 'The compiled ops of mmcv do not load, because they were built for another torch'
+        else:
             raise
         raise ImportError(
-            'The compiled ops of mmcv do not load, because they were built for another torch: run `make env` in a '
-            f'checkout of mmcentermask, or compile them anew with `{ops_command()}`.'
+            f'{what}: run `make env` in a checkout of mmcentermask, or compile them with `{ops_command()}`.'
         ) from error
 
 
@@ -161,7 +141,6 @@ def import_dependencies() -> None:
         )
     for module in TESTED:
         check_version(module)
-    check_pkg_resources()
     warnings.filterwarnings('ignore', message='faster_coco_eval is not installed')
     printed = io.StringIO()
     try:

@@ -18,7 +18,6 @@ from importlib import metadata
 from .dependencies import (
     ENV_HINT,
     check_compiled_ops,
-    check_pkg_resources,
     check_version,
     installed,
     is_for_exported_models,
@@ -54,8 +53,9 @@ def check_python() -> str:
     """Python itself."""
     version = platform.python_version()
     if not (3, 10) <= sys.version_info[:2] <= (3, 13):
-        hint = f'mmcentermask needs Python 3.10 to 3.13, this is {version}: `make env PYTHON=python3.12`.'
-        raise Fault(version, hint)
+        raise Fault(
+            version, f'mmcentermask needs Python 3.10 to 3.13, this is {version}: `make env PYTHON=python3.12`.'
+        )
     return version
 
 
@@ -80,7 +80,6 @@ def check_line() -> str:
     if len(lines) > 1:
         hint = f'{", ".join(names)} are of two dependency lines: `pip uninstall -y {" ".join(names)}`, then {ENV_HINT}.'
         raise Fault('two at once', hint)
-    check_pkg_resources()
     return ''.join(lines) or 'none'
 
 
@@ -125,22 +124,15 @@ def check_numpy() -> str:
     return numpy.__version__
 
 
+def check_import(module: str) -> str:
+    """A package, and whether it loads."""
+    imported = importlib.import_module(module)
+    return getattr(imported, '__version__', None) or metadata.version(module.split('.')[0])
+
+
 def check_torchvision() -> str:
     """torchvision, which nothing here needs, but which mmengine's Runner imports where it is."""
-    if importlib.util.find_spec('torchvision') is None:
-        return 'not installed, not needed'
-    return importlib.import_module('torchvision').__version__
-
-
-def check_opencv() -> str:
-    """OpenCV, which reads the images."""
-    return importlib.import_module('cv2').__version__
-
-
-def check_pycocotools() -> str:
-    """pycocotools, which reads masks and computes AP."""
-    importlib.import_module('pycocotools.mask')
-    return metadata.version('pycocotools')
+    return check_import('torchvision') if importlib.util.find_spec('torchvision') else 'not installed, not needed'
 
 
 def check_ops() -> str:
@@ -188,7 +180,7 @@ def check_weights() -> str:
     """Whether the weights that training starts from can be had."""
     if sys.modules[__package__]._error is not None:
         return 'not asked for'
-    from .checkpoints.reach import unreachable
+    from .checkpoints.fetch import unreachable
     from .model_index import find_starts
 
     starts = find_starts()
@@ -196,14 +188,10 @@ def check_weights() -> str:
         reasons = {name: reason for name, reason in zip(starts, pool.map(unreachable, starts)) if reason}
     if not reasons:
         return f'all {len(starts)} can be had'
+    hint = 'Training cannot start by itself from weights that cannot be had here; look at the network, or give a file '
+    hint += 'by `--cfg-options model.backbone.init_cfg.checkpoint=FILE`:'
     lines = [f'{name}, for {", ".join(starts[name])}: {reason}.' for name, reason in reasons.items()]
-    hint = (
-        'Training cannot start by itself from weights that cannot be had here; look at the network, or give a file by '
-    )
-    raise Note(
-        f'{len(reasons)} of {len(starts)} cannot be had',
-        '\n   '.join([f'{hint}`--cfg-options model.backbone.init_cfg.checkpoint=FILE`:', *lines]),
-    )
+    raise Note(f'{len(reasons)} of {len(starts)} cannot be had', '\n   '.join([hint, *lines]))
 
 
 CHECKS = {
@@ -214,8 +202,8 @@ CHECKS = {
     'torch': check_torch,
     'numpy': check_numpy,
     'torchvision': check_torchvision,
-    'opencv': check_opencv,
-    'pycocotools': check_pycocotools,
+    'opencv': partial(check_import, 'cv2'),  # reads the images
+    'pycocotools': partial(check_import, 'pycocotools.mask'),  # reads masks and computes AP
     'mmcv ops': check_ops,
     'mmcentermask': check_package,
     'weights': check_weights,
@@ -223,12 +211,7 @@ CHECKS = {
 
 
 def explain(name: str, error: Exception) -> Fault:
-    """Turn an error of a check into a fault with a hint.
-
-    Args:
-        name (str): The check, ``'opencv'`` say.
-        error (Exception): What it raised.
-    """
+    """Turn the error of a check, ``'opencv'`` say, into a fault with a hint."""
     if isinstance(error, Fault):
         return error
     if isinstance(error, ImportError) and '`' in str(error):

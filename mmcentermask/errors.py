@@ -1,7 +1,8 @@
 """Errors whose message is one sentence for the user: what is wrong, what was expected, and how to fix it."""
 
 import difflib
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
+from typing import Any
 
 __all__ = [
     'AnnotationError',
@@ -14,6 +15,7 @@ __all__ = [
     'MissingFileError',
     'OutputError',
     'did_you_mean',
+    'first_few',
 ]
 
 
@@ -56,15 +58,19 @@ class InvalidLossError(InputError, FloatingPointError):
 def did_you_mean(name: str, names: Iterable[str], number: int = 1, cutoff: float = 0.6, prefix: str = '') -> str:
     """Return a hint for the end of a message, or '' where no name is like the given one.
 
-    Args:
-        name (str): A misspelt name.
-        names (iterable of str): Those that there are.
-        number (int): Names to tell at most. Defaults to 1.
-        cutoff (float): Least likeness, 0 to 1. Defaults to 0.6.
-        prefix (str): Told before each name. Defaults to ''.
+    At most ``number`` names are told that are at least ``cutoff`` (0 to 1) alike, with ``prefix`` before each.
 
     >>> did_you_mean('depht', ['depth', 'stem'])
     'did you mean depth?'
     """
     found = difflib.get_close_matches(name, names, number, cutoff)
     return f'did you mean {" or ".join(prefix + near for near in found)}?' if found else ''
+
+
+def first_few(names: Sequence[Any], number: int = 3) -> str:
+    """Write the first of many names for a message.
+
+    >>> first_few('abcde')
+    'a, b, c, ...'
+    """
+    return ', '.join(map(str, names[:number])) + ', ...' * (len(names) > number)

@@ -36,15 +36,15 @@ def _config_files() -> dict[str, Path]:
     return {path.stem: path for path in sorted(_root().glob('configs/[!_]*/*.py'))}
 
 
-def _named() -> dict[str, Path]:
-    """Return name in small letters -> config file, with the names that the authors gave to their models."""
+def _config_of(name: str) -> Path | None:
+    """Return the config file of a name, ours or the one that the authors gave to their model."""
     aliases = {alias.lower(): Path(entry['Config']) for entry in _models() for alias in entry.get('Alias', [])}
-    return {**aliases, **_config_files()}
+    return {**aliases, **_config_files()}.get(name.lower())
 
 
 def is_model(name: str) -> bool:
     """Tell whether ``find_config`` takes it as a name."""
-    return name.lower() in _named()
+    return _config_of(name) is not None
 
 
 def list_models(pattern: str = '') -> list[str]:
@@ -74,21 +74,18 @@ def nearest_models(name: str) -> str:
 
 
 def find_config(model: str) -> str:
-    """Return the config file of a model.
+    """Return the path of the config file of a model.
 
     Args:
         model (str): Path of a config file, the name of a model, as ``list_models`` gives it, or that of its authors,
             as ``centermask2-V-39-eSE-FPN-ms-3x``.
-
-    Returns:
-        str: Path of the file.
 
     Raises:
         MissingFileError: If there is neither such a file nor such a model.
     """
     if Path(model).is_file():
         return model
-    found = _named().get(model.lower())
+    found = _config_of(model)
     if found is None:
         raise MissingFileError(
             f'there is no config {model}, neither a file nor the name of a model: {nearest_models(model)}'
@@ -97,13 +94,10 @@ def find_config(model: str) -> str:
 
 
 def find_weights(model: str) -> str:
-    """Return where the published weights of a model are, as a checkpoint's path or URL.
+    """Return where the published weights of a model are: the ``Weights`` of the metafile, a path or URL.
 
     Args:
         model (str): A name that ``find_config`` takes.
-
-    Returns:
-        str: The ``Weights`` of the metafile.
 
     Raises:
         MissingFileError: If nobody has published any.

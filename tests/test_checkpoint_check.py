@@ -45,6 +45,15 @@ def test_the_same_variant_gives_no_warning(capsys):
     assert capsys.readouterr() == ('', '')
 
 
+@pytest.mark.parametrize('prefix', ['img_backbone', 'img_backbone.'])
+def test_a_prefix_is_taken_as_mmengine_takes_it(prefix, capsys):
+    with torch.device('meta'):
+        model = VoVNet('V-39')
+    checkpoint = {f'img_backbone.{name}': value for name, value in ese_weights().items()}
+    check_start(model, checkpoint, 'detector.pth', prefix)
+    assert capsys.readouterr() == ('', '')
+
+
 def test_frozen_norms_without_statistics_are_refused_and_others_not(capsys):
     with torch.device('meta'):
         frozen, trained = VoVNet('V-57'), VoVNet('V-57', norm_eval=False)

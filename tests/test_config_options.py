@@ -7,8 +7,7 @@ from mmengine.registry import PARAM_SCHEDULERS
 
 from conftest import CONFIGS
 from mmcentermask.apis import InputError, load_config
-from mmcentermask.apis.model_check import build_model
-from mmcentermask.apis.run_check import check_run
+from mmcentermask.apis.run_check import build_model, check_run
 from mmcentermask.errors import ConfigError
 
 CUSTOM = str(CONFIGS / 'centermask-lite_v19-slim-dw-ese_fpn_custom.py')
@@ -76,6 +75,29 @@ def test_a_child_config_that_sets_the_parts_is_taken_at_its_word(tmp_path):
     assert cfg.train_cfg.max_iters == 70 and cfg.train_dataloader.dataset.data_root == 'data/custom'
 
 
+def test_max_iters_beside_other_settings_of_the_run_in_a_child_config(tmp_path):
+    """Its own schedule is not scaled, and train_cfg without a length does not hide max_iters."""
+    text = "param_scheduler = [dict(type='MultiStepLR', by_epoch=False, milestones=[600, 800])]\n"
+    (tmp_path / 'own.py').write_text(
+        f'_base_ = {CUSTOM!r}\nmax_iters = 1000\n{text}train_cfg = dict(val_interval=200)\n'
+    )
+    cfg = load_config(str(tmp_path / 'own.py'))
+    assert (cfg.train_cfg.max_iters, cfg.train_cfg.val_interval) == (1000, 200)
+    assert cfg.param_scheduler[0].milestones == [600, 800]
+
+
+def test_the_three_reach_what_follows_from_a_grandchild_too(tmp_path):
+    (tmp_path / 'own.py').write_text(
+        f"_base_ = {CUSTOM!r}\nclasses = ('cat',)\ndata_root = 'elsewhere'\nmax_iters = 50\n"
+    )
+    (tmp_path / 'run.py').write_text("_base_ = 'own.py'\ntrain_cfg = dict(val_interval=10)\n")
+    cfg = load_config(str(tmp_path / 'run.py'))
+    assert cfg.train_cfg == dict(type='IterBasedTrainLoop', max_iters=50, val_interval=10)
+    assert cfg.model.num_classes == 1 and cfg.train_dataloader.dataset.data_root == 'elsewhere'
+    (tmp_path / 'run.py').write_text("_base_ = 'own.py'\nmax_iters = 80\ntrain_cfg = dict(max_iters=70)\n")
+    assert load_config(str(tmp_path / 'run.py')).train_cfg.max_iters == 70
+
+
 @pytest.mark.parametrize(
     'options, message',
     [
@@ -125,7 +147,13 @@ def test_options_that_the_config_has_not_yet():
 
 
 def test_a_name_of_a_config_file_that_nothing_reads(tmp_path, capsys):
-    lines = [f'_base_ = {CUSTOM!r}', 'batch = 4', 'train_dataloader = dict(batch_size=batch)', '_note = 1']
+    lines = [
+        f'_base_ = {CUSTOM!r}',
+        "custom_imports = dict(imports=['mmcentermask'])",
+        'batch = 4',
+        'train_dataloader = dict(batch_size=batch)',
+        '_note = 1',
+    ]
     (tmp_path / 'own.py').write_text('\n'.join([*lines, 'modle = dict(num_classes=3)', 'train_pipeline = []']))
     load_config(str(tmp_path / 'own.py'))
     first, second = capsys.readouterr().err.splitlines()

@@ -12,7 +12,7 @@ import torch
 from tiny_run import ROOT, TRAIN_ANN, VAL_ANN, change_json, make_data, only_class, run_tool, write_config
 
 from mmcentermask.apis import InputError, load_config, set_auto_scale_lr, set_resume, start_processes, use_amp
-from mmcentermask.apis.cpu_threads import set_cpu_threads
+from mmcentermask.apis.launch import set_cpu_threads
 
 
 @pytest.fixture(scope='module')
@@ -308,6 +308,9 @@ def test_resume_of_nothing_begins(bench):
     cfg = load_config('tiny.py')
     set_resume(cfg, 'auto')
     assert cfg.resume and cfg.load_from is None
+    cfg = load_config('tiny.py', {'load_from': 'weights.pth'})  # a new run begins with them
+    set_resume(cfg, 'auto')
+    assert not cfg.resume and cfg.load_from == 'weights.pth'
 
 
 def test_launchers_say_what_they_need(bench, monkeypatch):
@@ -480,7 +483,7 @@ def test_threads_leave_busy_cpus_alone(processes, load, quota, threads, monkeypa
     monkeypatch.delenv('OMP_NUM_THREADS', raising=False)
     monkeypatch.setattr('os.sched_getaffinity', lambda pid: range(4))
     monkeypatch.setattr('os.getloadavg', lambda: (load, 0, 0))
-    monkeypatch.setattr('mmcentermask.apis.cpu_threads._quota', lambda: quota)
+    monkeypatch.setattr('mmcentermask.apis.launch._quota', lambda: quota)
     try:
         torch.set_num_threads(3)  # torch's own choice
         assert set_cpu_threads(processes) == threads

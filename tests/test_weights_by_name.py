@@ -25,9 +25,9 @@ from vovnet_names import official_vovnet
 from conftest import CONFIGS, ROOT
 from mmcentermask import find_config, find_weights
 from mmcentermask.apis import CenterMaskInferencer
-from mmcentermask.apis.model_check import check_model_for_training
+from mmcentermask.apis.run_check import check_model_for_training
 from mmcentermask.checkpoints import Normalization, fetch, known_weights, schemes, weights_table
-from mmcentermask.checkpoints.reach import unreachable
+from mmcentermask.checkpoints.fetch import unreachable
 from mmcentermask.errors import CheckpointError, InputError, OutputError
 from mmcentermask.models.vovnet import VoVNet
 

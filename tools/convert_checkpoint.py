@@ -33,25 +33,25 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
     return args
 
 
-def main() -> int:
-    """Convert; return the exit code."""
-    args = parse_args()
-    # after the command line, since these take seconds to import
+def convert(args: argparse.Namespace) -> None:
+    """Convert and say what was done, or list the weights that are known by name."""
     from mmcentermask.checkpoints import convert_checkpoint, known_weights
-    from mmcentermask.errors import InputError
 
     if args.list:
         for name, entry in known_weights().items():
             print(f'mmcentermask://{name}  {entry["what"]}  [{entry["licence"]}]')
-        return 0
-    try:
-        conversion = convert_checkpoint(args.src, None if args.dry_run else args.dst, args.to)
-    except InputError as error:
-        print(f'error: {error}', file=sys.stderr)
-        return 1
+        return
+    conversion = convert_checkpoint(args.src, None if args.dry_run else args.dst, args.to)
     print(conversion.report().replace('checkpoint=DST', f'checkpoint={args.dst or "DST"}'))
     print('written: nothing (--dry-run)' if args.dry_run else f'written: {args.dst}')
-    return 0
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Run the command; return 0, or 1 after one sentence on what is wrong with its input."""
+    args = parse_args(argv)  # before the imports, which take seconds
+    from mmcentermask import apis
+
+    return apis.report_input_errors(convert, args)
 
 
 if __name__ == '__main__':

@@ -4,13 +4,16 @@ from ..atomic_write import check_writable, write_files
 from ..datasets.data_check import check_data_for_testing, check_data_for_training, named_image_errors
 from ..errors import AnnotationError, CheckpointError, ImageError, InputError, MissingFileError
 from ..image_inputs import list_images, read_image
-from .early_checks import check_device, check_prediction_options, named_missing_packages
 from .inferencer import CenterMaskInferencer
 from .launch import build_runner, check_least, check_once, end_processes, report_input_errors, start_processes
-from .model_check import check_model_for_testing, check_model_for_training
-from .run_check import check_run
-from .run_config import load_config, set_auto_scale_lr, set_resume, use_amp
-from .tta import use_tta
+from .run_check import (
+    check_device,
+    check_model_for_testing,
+    check_model_for_training,
+    check_prediction_options,
+    check_run,
+)
+from .run_config import load_config, set_auto_scale_lr, set_resume, use_amp, use_tta
 
 __all__ = [
     'AnnotationError',
@@ -34,7 +37,6 @@ __all__ = [
     'list_images',
     'load_config',
     'named_image_errors',
-    'named_missing_packages',
     'read_image',
     'report_input_errors',
     'set_auto_scale_lr',

@@ -3,7 +3,6 @@
 mmengine loads whatever fits, leaves the rest as it was built, and only logs it.
 """
 
-import logging
 import os
 import re
 import sys
@@ -13,29 +12,20 @@ from mmengine.runner.checkpoint import CheckpointLoader
 from torch import Tensor, nn
 
 from ..checkpoints import unwrap
-from ..checkpoints.detect import find_kind
-from ..errors import CheckpointError, MissingFileError
+from ..checkpoints.detect import Shapes, find_kind
+from ..errors import CheckpointError, MissingFileError, first_few
 
 __all__ = ['check_resumable', 'check_same_model', 'check_start', 'read_checkpoint']
 
-_NAMED = 3  # parameters to name in a message
 # names that come and go between versions of torch and mmengine, and say nothing about the model
 _IGNORED = re.compile(r'num_batches_tracked$|^data_preprocessor\.')
-Shapes = dict[str, tuple[int, ...]]
 
 
 def read_checkpoint(path: str, hint: str = 'give a .pth file that a training run wrote') -> dict[str, Any]:
-    """Read a checkpoint to the CPU.
-
-    Args:
-        path (str): A local file, or anything else mmengine reads: ``https://...``, ``open-mmlab://...``.
-        hint (str): What to do where there is none, for the message. Defaults to 'give a .pth file ...'.
-
-    Returns:
-        dict: The checkpoint, as the file holds it.
+    """Read a checkpoint to the CPU: a local file, or anything else mmengine reads (``https://...``, ``open-mmlab://...``).
 
     Raises:
-        MissingFileError: If there is no such file.
+        MissingFileError: If there is no such file; ``hint`` says what to do.
         CheckpointError: If it wants to run code, cannot be read or holds no parameters.
 
     >>> check_same_model(model, read_checkpoint('epoch_12.pth'), 'epoch_12.pth')  # doctest: +SKIP
@@ -43,9 +33,7 @@ def read_checkpoint(path: str, hint: str = 'give a .pth file that a training run
     if '://' not in path and not os.path.isfile(os.path.expanduser(path)):
         raise MissingFileError(f'there is no checkpoint {path}: {hint}.')
     # its line on the reading would come twice, since the run itself reads it again
-    logger = logging.getLogger('mmcentermask.checkpoint_check')
-    logger.setLevel(logging.ERROR)
-    checkpoint = CheckpointLoader.load_checkpoint(path, map_location='cpu', logger=logger)
+    checkpoint = CheckpointLoader.load_checkpoint(path, map_location='cpu', logger='silent')
     unwrap(checkpoint, path)
     return checkpoint
 
@@ -69,11 +57,7 @@ def _differences(wanted: Shapes, found: Shapes) -> str:
             f'{n} is {found[n]}, not {wanted[n]}' for n in wanted if found.get(n, wanted[n]) != wanted[n]
         ],
     }
-    return '; '.join(
-        f'{len(names)} {kind} ({", ".join(names[:_NAMED])}{", ..." if len(names) > _NAMED else ""})'
-        for kind, names in kinds.items()
-        if names
-    )
+    return '; '.join(f'{len(names)} {kind} ({first_few(names)})' for kind, names in kinds.items() if names)
 
 
 def _refuse_unconverted(checkpoint: dict[str, Any], path: str) -> None:
@@ -98,20 +82,9 @@ def _refuse_non_finite(checkpoint: dict[str, Any], path: str) -> None:
 
 
 def check_resumable(checkpoint: dict[str, Any], path: str) -> None:
-    """Check that a checkpoint holds the state of a training run, not weights alone.
-
-    Args:
-        checkpoint (dict): The checkpoint.
-        path (str): Its name, for the message.
-
-    Raises:
-        CheckpointError: If it does not.
-    """
-    if (
-        not isinstance(checkpoint.get('meta'), dict)
-        or 'iter' not in checkpoint['meta']
-        or 'optimizer' not in checkpoint
-    ):
+    """Check that a checkpoint holds the state of a training run, not weights alone, or raise CheckpointError."""
+    meta = checkpoint.get('meta')
+    if not isinstance(meta, dict) or 'iter' not in meta or 'optimizer' not in checkpoint:
         raise CheckpointError(
             f'the checkpoint {path} holds weights alone, so no run can go on from it: begin a new one with them, '
             f'--cfg-options load_from={path} in the place of --resume.'
@@ -119,17 +92,12 @@ def check_resumable(checkpoint: dict[str, Any], path: str) -> None:
 
 
 def check_same_model(model: nn.Module, checkpoint: dict[str, Any], path: str) -> None:
-    """Check that a checkpoint holds this model, neither less nor more: for testing, prediction and resuming.
+    """Check that a checkpoint, ``path`` in messages, holds this model: for testing, prediction and resuming.
 
-    More matters too: V-99 has every parameter of V-39, with the same shapes.
-
-    Args:
-        model (nn.Module): The model.
-        checkpoint (dict): The checkpoint.
-        path (str): Its name, for the message.
+    It may hold no more, either: V-99 has every parameter of V-39, with the same shapes.
 
     Raises:
-        CheckpointError: If a parameter is missing, unknown or of another shape.
+        CheckpointError: If a parameter is missing, unknown or of another shape, or not finite.
     """
     wanted = _shapes(model.state_dict())
     _refuse_non_finite(checkpoint, path)
@@ -141,21 +109,17 @@ def check_same_model(model: nn.Module, checkpoint: dict[str, Any], path: str) ->
         )
 
 
-def check_start(model: nn.Module, checkpoint: dict[str, Any], path: str, prefix: str = '') -> None:
+def check_start(model: nn.Module, checkpoint: dict[str, Any], path: str, prefix: str | None = '') -> None:
     """Check that training can begin with a checkpoint; warn of what it leaves as it was built, and of norms that train.
 
     Layers that differ are no fault: the last ones where the number of classes does, the offsets of deformable
-    convolutions where the backbone was trained without.
-
-    Args:
-        model (nn.Module): The model, or a part of it.
-        checkpoint (dict): The checkpoint.
-        path (str): Its name, for the message.
-        prefix (str): Take only names that begin with this, without it. Defaults to ''.
+    convolutions where the backbone was trained without. Of the checkpoint only names that begin with ``prefix`` count,
+    without it; the dot at its end may be left away.
 
     Raises:
         CheckpointError: If nothing of it fits, or frozen batch norms would get no statistics.
     """
+    prefix = f'{prefix.rstrip(".")}.' if prefix else ''  # as mmengine does
     own_way = type(model).init_weights.__module__
     if prefix == '' and own_way != 'mmengine.model.base_module' and not own_way.startswith('mmcentermask.'):
         return  # it renames parameters itself, as mmdet's Swin and PVT do with their authors'
@@ -178,11 +142,10 @@ def check_start(model: nn.Module, checkpoint: dict[str, Any], path: str, prefix:
             f'norms ({norms[0]}, ...): {differences}; give the checkpoint of the same variant.'
         )
     if differences:
-        print(f'warning: of the checkpoint {path} not all is used: {differences}.', file=sys.stderr, flush=True)
+        print(f'warning: of the checkpoint {path} not all is used: {differences}.', file=sys.stderr)
     if 'source_kind' in (checkpoint.get('meta') or {}) and getattr(backbone, 'norm_eval', None) is False:
         print(
             f'note: norms of the backbone train, though it starts from {path}; published models freeze them: '
             '--cfg-options model.backbone.norm_eval=True model.backbone.norm_cfg.requires_grad=False',
             file=sys.stderr,
-            flush=True,
         )

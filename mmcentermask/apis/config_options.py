@@ -5,6 +5,7 @@ computes from ``max_iters``, say, does not follow an override: these functions c
 """
 
 import ast
+import contextlib
 import inspect
 import re
 import sys
@@ -20,11 +21,9 @@ from mmengine.runner import Runner
 from ..config_errors import parameters, part_of
 from ..datasets.config_datasets import leaves
 from ..errors import InputError, did_you_mean
-from .data_root import set_data_root
 
-__all__ = ['check_option_names', 'limit_intervals', 'merge_options', 'set_classes', 'set_from_file', 'set_max_iters']
+__all__ = ['limit_intervals', 'merge_options', 'set_from_file', 'set_max_iters']
 
-SETTINGS = ('data_root', 'classes', 'max_iters')
 _LOADERS = ('train_dataloader', 'val_dataloader', 'test_dataloader')
 # what mmengine, mmdet and this package read of a config beside the arguments of the Runner
 _READ = (
@@ -34,20 +33,18 @@ _READ = (
 
 
 def merge_options(cfg: Config, options: dict[str, Any]) -> None:
-    """Apply ``--cfg-options``; ``data_root``, ``classes`` and ``max_iters`` first, so that others may override parts.
+    """Apply ``--cfg-options``, dotted name -> value, to a config in place.
 
-    Args:
-        cfg (Config): The config, changed in place.
-        options (dict): Dotted name -> value.
+    ``data_root``, ``classes`` and ``max_iters`` come first, so that others may override parts.
 
     Raises:
         InputError: If a value cannot be used, or an option is read by nothing.
     """
-    check_option_names(cfg, options)
-    for name, setter in (('data_root', set_data_root), ('classes', set_classes), ('max_iters', set_max_iters)):
+    _check_names(cfg, options)
+    for name, setter in _SETTERS.items():
         if name in options:
-            setter(cfg, str(options[name]) if name == 'data_root' else options[name])
-    options = {name: value for name, value in options.items() if name not in SETTINGS}
+            setter(cfg, options[name])
+    options = {name: value for name, value in options.items() if name not in _SETTERS}
     for name in options:
         _check_option(cfg, name, options)
     try:
@@ -89,57 +86,66 @@ def _check_option(cfg: Config, name: str, options: dict[str, Any]) -> None:
 
 
 def set_from_file(cfg: Config, path: str) -> None:
-    """Let what a base computed follow ``data_root``, ``classes`` and ``max_iters`` of the file that inherits it.
+    """Let what a base computed follow ``data_root``, ``classes`` and ``max_iters`` of a file that inherits it.
 
-    A file that sets loaders or ``train_cfg`` itself is taken at its word. A name of it that neither the run nor the
-    file reads, since it is misspelt, say, or only a base made something of it, is warned of.
-
-    Args:
-        cfg (Config): The whole config, changed in place.
-        path (str): Its file.
+    A file that sets loaders, the length in ``train_cfg`` or ``param_scheduler`` itself is taken at its word. A name
+    that neither the run nor the file reads, since it is misspelt, say, or only a base made something of it, is warned
+    of.
 
     Raises:
         InputError: If a value cannot be used.
     """
     if not path.endswith('.py'):
         return
+    files = _assigned(Path(path))
     tree = ast.parse(Path(path).read_text(encoding='utf-8'))
-    assigned = [target for line in tree.body if isinstance(line, ast.Assign) for target in line.targets]
-    own = {target.id for target in assigned if isinstance(target, ast.Name)}
     used = {node.id for node in ast.walk(tree) if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Load)}
-    for name in sorted(own - used - _read_names()) if 'runner_type' not in cfg else ():
+    used.add('custom_imports')  # by mmengine, as it reads the file
+    for name in sorted(files[0].keys() - used - _read_names()) if 'runner_type' not in cfg else ():
         if not name.startswith('_'):
             hint = did_you_mean(name, _read_names() - {'tta_pipeline'})  # which is like train_pipeline
             hint = hint or 'set what a base made of it, such as train_dataloader.dataset.'
-            print(f'warning: the config {path} sets {name}, which nothing reads; {hint}', file=sys.stderr, flush=True)
-    if '_base_' not in own:
-        return
-    if not own.intersection(_LOADERS):
-        old = next(leaves(cfg.train_dataloader.dataset)).get('data_root') if cfg.get('train_dataloader') else None
-        if 'data_root' in own and old and old != cfg.data_root:
-            new, cfg.data_root = cfg.data_root, old
-            set_data_root(cfg, new)
-        if 'classes' in own:
-            set_classes(cfg, cfg.classes)
-    if 'max_iters' in own and 'train_cfg' not in own:
-        set_max_iters(cfg, cfg.max_iters)
+            print(f'warning: the config {path} sets {name}, which nothing reads; {hint}', file=sys.stderr)
+    old = next(leaves(cfg.train_dataloader.dataset)).get('data_root') if cfg.get('train_dataloader') else None
+    if old and old != cfg.get('data_root') and _left_to_base(files, 'data_root', r'\w+_dataloader'):
+        new, cfg.data_root = cfg.data_root, old
+        set_data_root(cfg, new)
+    if _left_to_base(files, 'classes', r'\w+_dataloader'):
+        set_classes(cfg, cfg.classes)
+    if _left_to_base(files, 'max_iters', 'train_cfg = .*max_(iters|epochs)'):
+        set_max_iters(cfg, cfg.max_iters, schedule=_left_to_base(files, 'max_iters', 'param_scheduler'))
+
+
+def _assigned(path: Path) -> list[dict[str, str]]:
+    """Return name -> expression of what a config file assigns, and of what each file that it inherits does."""
+    tree = ast.parse(path.read_text(encoding='utf-8'))
+    assigned = [(target, line.value) for line in tree.body if isinstance(line, ast.Assign) for target in line.targets]
+    files = [{target.id: ast.unparse(value) for target, value in assigned if isinstance(target, ast.Name)}]
+    with contextlib.suppress(ValueError):  # an expression, as of the configs that make_config.py writes
+        bases = ast.literal_eval(files[0].get('_base_', '[]'))
+        for base in [bases] if isinstance(bases, str) else bases:
+            if base.endswith('.py') and (path.parent / base).is_file():
+                files += _assigned(path.parent / base)
+    return files
+
+
+def _left_to_base(files: list[dict[str, str]], name: str, part: str) -> bool:
+    """Whether the nearest file with a name, and those that inherit it, leave to its base what follows from it."""
+    for file in files:
+        if any(re.match(part, f'{key} = {value}') for key, value in file.items()):
+            return False
+        if name in file:
+            return '_base_' in file
+    return False
 
 
 def _read_names() -> set[str]:
-    """Return the top-level names of a config that a run reads."""
-    return {*SETTINGS, *_READ, *inspect.signature(Runner.__init__).parameters} - {'self', 'cfg'}
+    """The top-level names of a config that a run reads."""
+    return {*_SETTERS, *_READ, *inspect.signature(Runner.__init__).parameters} - {'self', 'cfg'}
 
 
-def check_option_names(cfg: Config, names: Iterable[str]) -> None:
-    """Check that something reads what ``--cfg-options`` set.
-
-    Args:
-        cfg (Config): The whole config.
-        names (iterable of str): Dotted names.
-
-    Raises:
-        InputError: If a first part is neither read by the Runner nor one of ours. It tells the nearest name.
-    """
+def _check_names(cfg: Config, names: Iterable[str]) -> None:
+    """Check that the Runner or one of ours reads the first part of each option, or tell the nearest name."""
     read = _read_names()
     for name in () if 'runner_type' in cfg else dict.fromkeys(name.split('.')[0] for name in names):
         if name in read:
@@ -155,12 +161,40 @@ def check_option_names(cfg: Config, names: Iterable[str]) -> None:
         raise InputError(f'--cfg-options {name}: nothing reads this name; {hint}')
 
 
-def set_classes(cfg: Config, classes: str | Sequence[str]) -> None:
-    """Set the classes of every dataset, and their number in the model.
+def set_data_root(cfg: Config, folder: Any) -> None:
+    """Put a folder in the place of ``cfg.data_root`` in every data set and evaluator.
 
-    Args:
-        cfg (Config): The config, changed in place.
-        classes (str or sequence of str): Names as in the annotation files, one name, or a text file with one a line.
+    Raises:
+        InputError: If the config has no ``data_root``.
+    """
+    folder = str(folder)
+    old = cfg.get('data_root')
+    if not isinstance(old, str) or not old.strip('/'):
+        raise InputError(
+            f'data_root={folder} cannot be set, because the config has no data_root: '
+            'set train_dataloader.dataset.data_root and its like.'
+        )
+    for place in (*_LOADERS, 'val_evaluator', 'test_evaluator'):
+        if cfg.get(place) is not None:
+            cfg[place] = _moved(cfg[place], old.rstrip('/'), folder.rstrip('/') or '/')
+    cfg.data_root = folder
+
+
+def _moved(value: Any, old: str, new: str) -> Any:
+    """Return ``value`` with every path at or below ``old`` moved; dicts are changed in place."""
+    if isinstance(value, dict):
+        for key in value:
+            value[key] = _moved(value[key], old, new)
+        return value
+    if isinstance(value, (list, tuple)):
+        return type(value)(_moved(item, old, new) for item in value)
+    if isinstance(value, str) and (value.rstrip('/') == old or value.startswith(old + '/')):
+        return new + value[len(old) :]
+    return value
+
+
+def set_classes(cfg: Config, classes: str | Sequence[str]) -> None:
+    """Set the classes of every dataset: names, one name, or a text file with one a line; and their number in the model.
 
     Raises:
         InputError: If there is no class, or the model is not a CenterMask, whose ``num_classes`` reaches every head.
@@ -184,12 +218,8 @@ def set_classes(cfg: Config, classes: str | Sequence[str]) -> None:
     cfg.model.num_classes = len(classes)
 
 
-def set_max_iters(cfg: Config, max_iters: int) -> None:
-    """Change the length of a run, and its schedule in proportion.
-
-    Args:
-        cfg (Config): Config with an IterBasedTrainLoop, changed in place.
-        max_iters (int): Iterations.
+def set_max_iters(cfg: Config, max_iters: int, schedule: bool = True) -> None:
+    """Change the length of a run in iterations, and, but without ``schedule``, its schedule in proportion.
 
     Raises:
         InputError: If it is no number of iterations, or the config counts in epochs.
@@ -199,14 +229,14 @@ def set_max_iters(cfg: Config, max_iters: int) -> None:
     if 'max_iters' not in (cfg.get('train_cfg') or {}):
         raise InputError('max_iters cannot be set, as the config counts in epochs: set train_cfg.max_epochs.')
     factor = max_iters / cfg.train_cfg.max_iters
-    schedulers = cfg.get('param_scheduler') or []
+    schedulers = (schedule and cfg.get('param_scheduler')) or []
     for scheduler in [schedulers] if isinstance(schedulers, dict) else schedulers:
         for key in ('begin', 'end', 'T_max'):
             if scheduler.get(key) is not None:
                 scheduler[key] = round(scheduler[key] * factor)
         if 'milestones' in scheduler:
             scheduler['milestones'] = [round(step * factor) for step in scheduler['milestones']]
-    if isinstance(schedulers, list):
+    if schedulers and isinstance(schedulers, list):
         # of few iterations none may be left for a warm-up; one of a single iteration would keep its low rate for good
         ends = [max_iters + 1 if s.get('end') is None else s['end'] for s in schedulers]
         cfg.param_scheduler = [s for s, end in zip(schedulers, ends) if s.get('begin', 0) + 1 < end]
@@ -215,13 +245,13 @@ def set_max_iters(cfg: Config, max_iters: int) -> None:
         cfg.max_iters = max_iters
 
 
+_SETTERS = dict(data_root=set_data_root, classes=set_classes, max_iters=set_max_iters)
+
+
 def limit_intervals(cfg: Config) -> None:
     """Let a short run be validated, saved and printed too: no interval is longer than the run.
 
     Schedulers that would begin after its last iteration, which mmengine refuses, are left out.
-
-    Args:
-        cfg (Config): The config, changed in place.
 
     Raises:
         InputError: If validation has no interval.
@@ -235,9 +265,10 @@ def limit_intervals(cfg: Config) -> None:
         raise InputError(
             f'train_cfg.val_interval is {train_cfg["val_interval"]}: give a number of iterations, 1 or more.'
         )
-    for part, key in ((train_cfg, 'val_interval'), (logger, 'interval'), (checkpoint, 'interval')):
-        if part is checkpoint and part.get('by_epoch', True):
-            continue
+    in_iterations = [(train_cfg, 'val_interval'), (logger, 'interval')]
+    if not checkpoint.get('by_epoch', True):
+        in_iterations.append((checkpoint, 'interval'))
+    for part, key in in_iterations:
         if isinstance(part.get(key), int) and part[key] > length:
             part[key] = length
     if isinstance(cfg.get('param_scheduler'), list):

@@ -72,14 +72,8 @@ class Explanation:
 def explain(model: TorchModel, source: Any) -> Explanation:
     """Find the objects of an image, and keep what the model computed on the way.
 
-    The model's own modules are called, and their inputs and outputs are read.
-
-    Args:
-        model (TorchModel): Of a CenterMask.
-        source: An image in any form that ``read_image`` takes.
-
-    Returns:
-        Explanation: With the objects that ``TorchModel.run`` finds.
+    The model's own modules are called, and their inputs and outputs are read. The objects are those that
+    ``TorchModel.run`` finds; the image has any form that ``read_image`` takes.
 
     Raises:
         ConfigError: If it is no CenterMask.

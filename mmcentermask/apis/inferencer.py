@@ -14,13 +14,14 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
 from inspect import signature
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
 import cv2
 import mmcv
 import numpy as np
-from mmdet.apis import DetInferencer
+from mmdet.apis import DetInferencer, det_inferencer
 from mmdet.registry import DATASETS
 from mmdet.structures import DetDataSample
 from mmdet.structures.mask import encode_mask_results
@@ -28,22 +29,31 @@ from mmengine.config import Config
 from mmengine.logging import MMLogger
 from torch import Tensor, nn
 
-from mmcentermask.structures import encode_segment_ids, list_segments, rle_to_json
-
 from ..atomic_write import atomic_write
 from ..errors import ConfigError, ImageError, MissingFileError
 from ..image_inputs import ResultNames, describe, list_images, read_image, result_names
 from ..model_index import find_weights, is_model, nearest_models
-from .checkpoint_check import check_same_model, read_checkpoint
-from .early_checks import check_device, check_prediction_options, named_missing_packages
-from .panoptic_results import give_mmdet_panoptic_results
-from .run_config import read_model_config
+from ..structures import encode_segment_ids, ids_to_rgb, list_segments, rle_to_json
+from .checkpoint_check import check_same_model
+from .run_check import check_device, check_prediction_options
+from .run_config import named_missing_packages, read_model_config
 
 __all__ = ['CenterMaskInferencer']
 
 _HINT = 'name another folder with --out-dir'
 
-give_mmdet_panoptic_results()
+
+def _encode(masks: Tensor | np.ndarray | list) -> list[dict[str, Any]]:
+    """Encode masks as RLEs; those that are stay."""
+    if isinstance(masks, list) and all(isinstance(mask, dict) for mask in masks):
+        return masks
+    return encode_mask_results(masks.numpy() if isinstance(masks, Tensor) else masks)
+
+
+# mmdet's DetInferencer does without panopticapi, and takes masks that are RLEs already
+if det_inferencer.id2rgb is None:
+    det_inferencer.id2rgb, det_inferencer.VOID = ids_to_rgb, 0
+det_inferencer.encode_mask_results = _encode
 
 
 @dataclass
@@ -69,14 +79,10 @@ class CenterMaskInferencer(DetInferencer):
     - ``file_name``, as it was given, None for what has none; ``height`` and ``width`` of the image in pixels.
 
     Args:
-        model (str | Path | dict | Config, optional): As DetInferencer; the name of a model of this package, too.
-        weights (str | Path, optional): As DetInferencer. Defaults to the published ones of a model that is given by
-            name.
-        device (str, optional): As DetInferencer.
-        *args: As DetInferencer.
+        model, weights, device, *args, **kwargs: As DetInferencer; ``model`` may be the name of a model of this package,
+            whose ``weights`` default to the published ones.
         cfg_options (dict | list[str], optional): Parts of the config to override, as
             ``{'model.test_cfg.max_per_img': 500}``. Defaults to None.
-        **kwargs: As DetInferencer.
 
     Raises:
         MissingFileError: If the config, the checkpoint or every image is not there.
@@ -100,13 +106,11 @@ class CenterMaskInferencer(DetInferencer):
         check_device(device)
         model, weights = (os.fspath(value) if isinstance(value, os.PathLike) else value for value in (model, weights))
         self._weights = weights
-        self._limit_told = False
+        self._reached, self._limit_told = 0, False
         with named_missing_packages(f'the config {model}' if isinstance(model, str) else 'the config'):
             if weights is None and isinstance(model, str) and is_model(model):
                 self._weights = weights = find_weights(model)
             model = read_model_config(model, cfg_options)
-            if weights is not None:
-                read_checkpoint(weights)
             with _quiet():
                 super().__init__(model, weights, device, *args, **kwargs)
         loader = next(t.from_file for t in self.pipeline.transforms if hasattr(t, 'from_file'))
@@ -134,27 +138,30 @@ class CenterMaskInferencer(DetInferencer):
         return results
 
     def forward(self, inputs: dict, **kwargs) -> list[DetDataSample]:
-        """Run the model, as DetInferencer."""
+        """Run the model, as DetInferencer, and count the images that reach the limit of objects."""
         with warnings.catch_warnings():
             warnings.filterwarnings('ignore', 'torch.meshgrid')  # in mmdet
-            return super().forward(inputs, **kwargs)
+            samples = super().forward(inputs, **kwargs)
+        limit = self.limit()[1]
+        if limit and limit > 0:
+            self._reached += sum(len(sample.get('pred_instances', ())) >= limit for sample in samples)
+        return samples
 
     def _report_failures(self, results: dict[str, Any]) -> None:
         """Put None in the places of the images that failed, and name them."""
-        failed = sorted(self._failed.items())
-        results['failed'] = [(position, str(error)) for position, error in failed]
-        if not failed:
-            return
-        if len(failed) == self._total:
-            error = failed[0][1]
+        failed = self._failed  # in the order of the positions
+        results['failed'] = [(position, str(error)) for position, error in failed.items()]
+        if failed and len(failed) == self._total:
+            error = failed[0]
             more = '' if len(failed) == 1 else f' The other {len(failed) - 1} images cannot be used either.'
             raise type(error)(f'{error}{more}') from error
-        for position, error in failed:
+        for position, error in failed.items():
             results['predictions'].insert(position, None)
             if results['visualization']:
                 results['visualization'].insert(position, None)
             print(f'warning: {error}', file=sys.stderr)
-        print(f'warning: {len(failed)} of {self._total} images failed.', file=sys.stderr, flush=True)
+        if failed:
+            print(f'warning: {len(failed)} of {self._total} images failed.', file=sys.stderr)
 
     def limit(self) -> tuple[str, int | None]:
         """Return the option of the config that says how many objects an image may have, and its value."""
@@ -164,17 +171,15 @@ class CenterMaskInferencer(DetInferencer):
         return 'model.test_cfg.rcnn.max_per_img', (test_cfg.get('rcnn') or {}).get('max_per_img')
 
     def _report_limit(self) -> None:
-        if not self._reached or self._limit_told:
-            return
-        self._limit_told = True
         option, limit = self.limit()
-        more = 10 * limit
-        print(
-            f'note: {self._reached} of {self._total} images reached the limit of {limit} objects, so there may be '
-            f'more: raise it by --cfg-options {option}={more}, in Python by cfg_options={{{option!r}: {more}}}.',
-            file=sys.stderr,
-            flush=True,
-        )
+        if self._reached and not self._limit_told:
+            self._limit_told = True
+            print(
+                f'note: {self._reached} of {self._total} images reached the limit of {limit} objects, so there may be '
+                f'more: raise it by --cfg-options {option}={10 * limit}, in Python by '
+                f'cfg_options={{{option!r}: {10 * limit}}}.',
+                file=sys.stderr,
+            )
 
     def _load_weights_to_model(self, model: nn.Module, checkpoint: dict | None, cfg: Config) -> None:
         if not cfg.get('test_dataloader'):
@@ -202,10 +207,14 @@ class CenterMaskInferencer(DetInferencer):
         return images
 
     def _get_chunk_data(self, inputs: Sequence, chunk_size: int) -> Iterator[list[tuple[_Image, dict]]]:
+        prepared = self._prepared(inputs)
+        while chunk := list(islice(prepared, chunk_size)):
+            yield chunk
+
+    def _prepared(self, inputs: Sequence) -> Iterator[tuple[_Image, dict]]:
         """Read and prepare images; those that cannot be used are noted and left out."""
         names = result_names(inputs, self.num_predicted_imgs)
         self.num_predicted_imgs += sum(not isinstance(source, str) for source in inputs)
-        chunk = []
         for position, source in enumerate(inputs):
             try:
                 pixels, data = self.load(source)
@@ -213,18 +222,10 @@ class CenterMaskInferencer(DetInferencer):
                 self._failed[position] = error
                 continue
             data['data_samples'].set_metainfo(dict(result_name=names[position].prediction))
-            chunk.append((_Image(pixels, names[position]), data))
-            if len(chunk) == chunk_size:
-                yield chunk
-                chunk = []
-        if chunk:
-            yield chunk
+            yield _Image(pixels, names[position]), data
 
     def load(self, source: Any) -> tuple[np.ndarray, dict[str, Any]]:
-        """Read an image and prepare it for the model.
-
-        Args:
-            source: In any form that ``read_image`` takes.
+        """Read an image, in any form that ``read_image`` takes, and prepare it for the model.
 
         Returns:
             tuple: Its pixels, uint8 (H, W, 3) in BGR, and ``inputs`` and ``data_samples`` for ``collate_fn``.
@@ -234,22 +235,17 @@ class CenterMaskInferencer(DetInferencer):
             MissingFileError: If there is no such file.
         """
         pixels = read_image(source, self._decode)
-        data = self._prepare(pixels, describe(source))
-        file_name = source if isinstance(source, str) else None
-        data['data_samples'].set_metainfo(dict(img_path=file_name, ori_shape=pixels.shape[:2]))
-        return pixels, data
-
-    def _prepare(self, pixels: np.ndarray, what: str) -> dict:
-        if self._gray:
-            pixels = cv2.cvtColor(pixels, cv2.COLOR_BGR2GRAY)
         try:
-            return self.pipeline(pixels)
+            data = self.pipeline(cv2.cvtColor(pixels, cv2.COLOR_BGR2GRAY) if self._gray else pixels)
         except (cv2.error, ValueError, ArithmeticError) as error:  # of a transform
             height, width = pixels.shape[:2]
             raise ImageError(
-                f"{what} of {width} x {height} pixels cannot be brought to the model's input size: leave it out, or "
-                'cut it into parts that are less long and narrow.'
+                f"{describe(source)} of {width} x {height} pixels cannot be brought to the model's input size: leave "
+                'it out, or cut it into parts that are less long and narrow.'
             ) from error
+        file_name = source if isinstance(source, str) else None
+        data['data_samples'].set_metainfo(dict(img_path=file_name, ori_shape=pixels.shape[:2]))
+        return pixels, data
 
     def visualize(
         self,
@@ -261,19 +257,9 @@ class CenterMaskInferencer(DetInferencer):
         img_out_dir: str = '',
         **kwargs,
     ) -> list[np.ndarray] | None:
-        """Draw predictions, and write the drawings to ``vis`` below a folder.
+        """Draw predictions, as DetInferencer, on images in any form that ``read_image`` takes.
 
-        Args:
-            inputs (list): Images of a batch, in any form that ``read_image`` takes.
-            preds (list[DetDataSample]): Their predictions.
-            return_vis (bool): Return the drawings. Defaults to False.
-            show (bool): Show them in a window. Defaults to False.
-            no_save_vis (bool): Do not write them. Defaults to False.
-            img_out_dir (str): The folder; '' writes nothing. Defaults to ''.
-            **kwargs: As DetInferencer.
-
-        Returns:
-            list or None: Drawings, uint8 (H, W, 3) in RGB, if they are to be returned.
+        The drawings are written to ``vis`` below ``img_out_dir``, and returned as uint8 (H, W, 3) in RGB.
         """
         save = bool(img_out_dir) and not no_save_vis
         if not (save or show or return_vis):
@@ -289,23 +275,10 @@ class CenterMaskInferencer(DetInferencer):
                 file.write(cv2.imencode(Path(image.names.drawing).suffix, drawing[..., ::-1])[1].tobytes())
         return drawings if return_vis else None
 
-    def postprocess(self, preds: list[DetDataSample], *args, **kwargs) -> dict[str, Any]:
-        """Turn predictions into plain numbers, as DetInferencer; count those that reach the limit."""
-        limit = self.limit()[1]
-        if limit and limit > 0:
-            self._reached += sum(len(pred.get('pred_instances', ())) >= limit for pred in preds)
-        return super().postprocess(preds, *args, **kwargs)
-
     def pred2dict(self, data_sample: DetDataSample, pred_out_dir: str = '') -> dict[str, Any]:
-        """Turn a prediction into plain numbers and, if asked to, write them to a JSON file.
+        """Turn a prediction into the dict that the class describes, and write it to ``preds`` below ``pred_out_dir``.
 
-        Args:
-            data_sample (DetDataSample): With ``pred_instances``, whose masks are an array or a tensor of shape
-                (n, H, W), or a list of n RLEs.
-            pred_out_dir (str): Write to ``preds`` below this folder. Defaults to '', which writes nothing.
-
-        Returns:
-            dict: See the class.
+        Masks of ``data_sample.pred_instances`` are an array or a tensor of shape (n, H, W), or a list of n RLEs.
         """
         if 'pred_instances' not in data_sample:
             return super().pred2dict(data_sample, pred_out_dir)
@@ -320,7 +293,7 @@ class CenterMaskInferencer(DetInferencer):
         if 'mask_scores' in instances:
             result['mask_scores'] = instances.mask_scores.tolist()
         if masks is not None:
-            result['masks'] = _as_rle(masks)
+            result['masks'] = rle_to_json(_encode(masks))
         result['file_name'] = data_sample.get('img_path')
         if 'ori_shape' in data_sample:
             result['height'], result['width'] = map(int, data_sample.ori_shape[:2])
@@ -352,10 +325,3 @@ def _quiet() -> Iterator[None]:
             yield
         finally:
             logger.setLevel(level)
-
-
-def _as_rle(masks: Tensor | np.ndarray | list) -> list[dict[str, Any]]:
-    """Encode masks as compressed RLEs that JSON can hold."""
-    if not isinstance(masks, list):
-        masks = encode_mask_results(masks.numpy() if isinstance(masks, Tensor) else masks)
-    return rle_to_json(masks)

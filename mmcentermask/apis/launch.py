@@ -7,7 +7,9 @@ import sys
 import warnings
 from collections.abc import Callable
 from datetime import timedelta
+from pathlib import Path
 
+import torch
 import torch.distributed as torch_dist
 from mmdet.registry import RUNNERS
 from mmdet.utils import setup_cache_size_limit_of_dynamo
@@ -18,7 +20,6 @@ from mmengine.runner import Runner
 from mmengine.utils.dl_utils import set_multi_processing
 
 from ..errors import ImageError, InputError
-from .cpu_threads import set_cpu_threads
 from .quiet_runner import QuietRunner
 
 __all__ = ['build_runner', 'check_least', 'check_once', 'end_processes', 'report_input_errors', 'start_processes']
@@ -28,11 +29,7 @@ _PATIENCE = timedelta(days=1)  # of the processes that wait for the first one's 
 
 
 def check_least(args: argparse.Namespace, **least: float) -> None:
-    """Check that numbers of the command line are not too small.
-
-    Args:
-        args (argparse.Namespace): The command line; an option that is None was not given.
-        **least (float): Option -> its least value.
+    """Check that numbers of the command line, option -> its least value, are not too small; None was not given.
 
     Raises:
         InputError: If one is less.
@@ -41,6 +38,34 @@ def check_least(args: argparse.Namespace, **least: float) -> None:
         value = getattr(args, option)
         if value is not None and not value >= smallest:  # nor NaN
             raise InputError(f'--{option} is {value}: give {smallest} or more.')
+
+
+def _quota() -> float:
+    """Return how many CPUs' time the container may use, or infinity; cgroup 2 and 1."""
+    for path in ('cpu.max', 'cpu/cpu.cfs_quota_us'):
+        try:
+            numbers = Path('/sys/fs/cgroup', path).read_text().split()
+            period = numbers[1] if len(numbers) > 1 else Path('/sys/fs/cgroup/cpu/cpu.cfs_period_us').read_text()
+            return int(numbers[0]) / int(period) if int(numbers[0]) > 0 else float('inf')
+        except (OSError, ValueError, IndexError):  # 'max' is no number
+            continue
+    return float('inf')
+
+
+def set_cpu_threads(processes: int = 1) -> int:
+    """Let torch compute with as many threads as there are CPUs for it; more make it many times slower, not faster.
+
+    ``OMP_NUM_THREADS`` of the environment has the first word. Otherwise each of several ``processes`` on this machine
+    gets one thread, and a single one those CPUs which it may use (affinity, quota of the container) and others leave
+    idle (load average). The number is returned.
+    """
+    if os.environ.get('OMP_NUM_THREADS'):
+        return torch.get_num_threads()
+    cpus = len(os.sched_getaffinity(0)) if hasattr(os, 'sched_getaffinity') else os.cpu_count() or 1
+    load = os.getloadavg()[0] if hasattr(os, 'getloadavg') else 0.0
+    free = 1 if processes > 1 else int(min(_quota(), cpus - load, torch.get_num_threads()) + 0.5)
+    torch.set_num_threads(max(1, free))
+    return torch.get_num_threads()
 
 
 def start_processes(cfg: Config, launcher: str, local_rank: int = 0) -> None:
@@ -86,15 +111,7 @@ def start_processes(cfg: Config, launcher: str, local_rank: int = 0) -> None:
 
 
 def check_once(cfg: Config, *checks: Callable[[Config], None]) -> None:
-    """Check the input in the first process, and let every process stop where it fails.
-
-    Args:
-        cfg (Config): The argument of the checks.
-        *checks (Callable): Each raises InputError on bad input.
-
-    Raises:
-        InputError: In every process, if a check raised it in the first.
-    """
+    """Check the config in the first process, and let every process stop where a check raises InputError."""
     if not is_distributed():
         for check in checks:
             check(cfg)
@@ -115,24 +132,13 @@ def check_once(cfg: Config, *checks: Callable[[Config], None]) -> None:
 
 
 def build_runner(cfg: Config) -> Runner:
-    """Build the Runner that the config asks for: ``runner_type``, or mmengine's with a quiet start.
-
-    Args:
-        cfg (Config): The config.
-
-    Returns:
-        Runner: Ready to train or test.
-    """
+    """Build the Runner that the config asks for: ``runner_type``, or mmengine's with a quiet start."""
     setup_cache_size_limit_of_dynamo()
     return RUNNERS.build(cfg) if 'runner_type' in cfg else QuietRunner.from_cfg(cfg)
 
 
 def report_input_errors(job: Callable[[argparse.Namespace], None], args: argparse.Namespace) -> int:
-    """Run a command; bad input gives one sentence on stderr, any other error keeps its traceback.
-
-    Args:
-        job (Callable): What to do.
-        args (Namespace): The command line, its argument.
+    """Run a command with its arguments; bad input gives one sentence on stderr, any other error keeps its traceback.
 
     Returns:
         int: Exit code, 0 or 1.
@@ -163,10 +169,8 @@ def end_processes(code: int) -> None:
     """Leave the processes of a distributed run; those that talk through gloo end here, unless another joined them.
 
     Threads of gloo outlive ``destroy_process_group`` where a model was wrapped. They may let go of a tensor while the
-    interpreter ends, which brings the process down with a core dump. So the interpreter is not ended.
-
-    Args:
-        code (int): Exit code; with 0, all processes wait for each other.
+    interpreter ends, which brings the process down with a core dump. So the interpreter is not ended. With the exit
+    code 0, all processes wait for each other.
     """
     if not is_distributed() or _lent_group:
         return

@@ -17,6 +17,7 @@ from torch import nn
 from torch.utils.data import Dataset
 
 from ..config_errors import named_building_errors
+from ..errors import first_few
 
 __all__ = ['QuietRunner']
 
@@ -144,8 +145,7 @@ def _described(dataset: Dataset) -> str:
             parts.append(f'{sum(map(len, instances)):,} objects')
     classes = (getattr(dataset, 'metainfo', None) or {}).get('classes') or ()
     if classes:
-        named = ', '.join(map(str, classes[:_NAMED])) + (', ...' if len(classes) > _NAMED else '')
-        parts.append(f'{len(classes)} class{"es" if len(classes) > 1 else ""} ({named})')
+        parts.append(f'{len(classes)} class{"es" if len(classes) > 1 else ""} ({first_few(classes, _NAMED)})')
     if getattr(dataset, 'ann_file', None):
         parts.append(str(dataset.ann_file))
     return ', '.join(parts)

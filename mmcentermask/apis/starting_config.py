@@ -12,12 +12,10 @@ from mmengine.config import Config
 from ..atomic_write import atomic_write
 from ..datasets.coco import read_json
 from ..errors import AnnotationError, InputError, MissingFileError
+from ..model_index import find_config
 
-__all__ = ['CONFIGS', 'DEFAULT_BASE', 'CocoExport', 'find_exports', 'write_starting_config']
+__all__ = ['DEFAULT_BASE', 'CocoExport', 'find_exports', 'write_starting_config']
 
-CONFIGS = Path(__file__).parents[1] / '.mim/configs'  # of an installed package
-if not CONFIGS.is_dir():
-    CONFIGS = Path(__file__).parents[2] / 'configs'
 DEFAULT_BASE = 'centermask-lite_v19-slim-dw-ese_fpn_custom'
 
 _KEYS = dict(images={'id', 'file_name'}, annotations={'image_id', 'category_id'}, categories={'id', 'name'})
@@ -45,20 +43,20 @@ train_dataloader = dict(
     dataset=dict(
         data_root=data_root,
         metainfo=dict(classes=classes),
-        ann_file={train.ann_file!r},
-        data_prefix=dict(img={train.image_prefix!r}),
+        ann_file={train_ann_file!r},
+        data_prefix=dict(img={train_folder!r}),
     ),
 )
 val_dataloader = dict(
     dataset=dict(
         data_root=data_root,
         metainfo=dict(classes=classes),
-        ann_file={val.ann_file!r},
-        data_prefix=dict(img={val.image_prefix!r}),
+        ann_file={val_ann_file!r},
+        data_prefix=dict(img={val_folder!r}),
     )
 )
 test_dataloader = val_dataloader
-val_evaluator = dict(ann_file={val_ann_file})
+val_evaluator = dict(ann_file={scored_ann_file})
 test_evaluator = val_evaluator
 
 warm_up = max(1, min(1000, max_iters // 10))
@@ -81,24 +79,13 @@ class CocoExport:
     folder: Path
 
 
-@dataclass
-class _Split:
-    """The paths of a split as the config holds them: below ``data_root``, or absolute."""
-
-    ann_file: str
-    image_prefix: str
-
-
 def find_exports(path: Path, images: Path | None = None) -> tuple[CocoExport, CocoExport | None]:
-    """Find what to train on and to validate on.
+    """Find what to train on and what, if anything, to validate on.
 
     Args:
         path (Path): A COCO annotation file, or a folder of an export of CVAT, Label Studio, Roboflow or COCO itself. In
             a folder, a file is held out if it or its folder is named after validation or testing.
         images (Path, optional): Folder of the images. Found by itself by default.
-
-    Returns:
-        tuple[CocoExport, CocoExport or None]: To train on, and to validate on.
 
     Raises:
         MissingFileError: If there is no annotation file, or the images are not found.
@@ -106,29 +93,27 @@ def find_exports(path: Path, images: Path | None = None) -> tuple[CocoExport, Co
     """
     path = path.resolve()
     if path.is_file():
-        content = _read(path)
-        return CocoExport(path, content, _image_folder(path, content, images)), None
+        return _export(path, _read(path), images), None
     if not path.is_dir():
         raise MissingFileError(f'there is no file or folder {path}: give the annotations that your tool exported.')
-    found, other = {'train': [], 'val': []}, None
-    for file in sorted([*path.glob('*.json'), *path.glob('*/*.json'), *path.glob('*.xml'), *path.glob('*/*.xml')]):
+    train, val, other = [], [], None
+    for file in sorted(file for pattern in ('*.json', '*/*.json', '*.xml', '*/*.xml') for file in path.glob(pattern)):
         try:
             content = _read(file)
         except AnnotationError as error:
             other = other or error
             continue
         words = {*file.stem.lower().replace('2017', '').replace('-', '_').split('_'), file.parent.name.lower()}
-        found['val' if words.intersection(_HELD_OUT) else 'train'].append((file, content))
-    if not found['train'] and not found['val']:
+        (val if words.intersection(_HELD_OUT) else train).append((file, content))
+    if not train and not val:
         raise other or MissingFileError(f'there is no annotation file in {path}: give a COCO JSON file.')
-    train = found['train'] or found['val'][:1]
     if len(train) > 1:
         names = ', '.join(str(file.relative_to(path)) for file, _ in train)
         raise AnnotationError(f'{path} has several annotation files to train on ({names}): give one of them.')
-    val = [item for item in found['val'] if item not in train]
-    val = next((item for item in val if 'val' in str(item[0].relative_to(path))), val[0] if val else None)
-    exports = [CocoExport(*item, _image_folder(*item, images)) for item in (train[0], val) if item is not None]
-    return exports[0], exports[1] if len(exports) > 1 else None
+    if not train:
+        train = [val.pop(0)]
+    val.sort(key=lambda item: 'val' not in str(item[0].relative_to(path)))  # before those to test on
+    return _export(*train[0], images), _export(*val[0], images) if val else None
 
 
 def _read(path: Path) -> dict[str, Any]:
@@ -158,8 +143,8 @@ def _read(path: Path) -> dict[str, Any]:
     return content
 
 
-def _image_folder(path: Path, content: dict[str, Any], images: Path | None) -> Path:
-    """The folder that has most of the first images, of those where exports put them."""
+def _export(path: Path, content: dict[str, Any], images: Path | None) -> CocoExport:
+    """Find the folder that has most of the first images, of those where exports put them."""
     names = [str(image.get('file_name')) for image in content['images'][:100]]
     if images is not None:
         candidates = [images.resolve()]
@@ -174,7 +159,7 @@ def _image_folder(path: Path, content: dict[str, Any], images: Path | None) -> P
             f'{names[0]}, the first image of {path}, is not in {", ".join(map(str, candidates))}: name the folder of '
             'the images with --images.'
         )
-    return best
+    return CocoExport(path, content, best)
 
 
 def _hold_out(content: dict[str, Any]) -> list[dict[str, Any]]:
@@ -207,12 +192,12 @@ def _classes(*contents: dict[str, Any]) -> tuple[tuple[str, ...], list[str]]:
 def write_starting_config(
     out: Path, train: CocoExport, val: CocoExport | None = None, base: str = DEFAULT_BASE, batch_size: int = 4
 ) -> list[str]:
-    """Write the config; without ``val`` also two annotation files beside it, into which ``train`` is split.
+    """Write the config; without ``val`` also two annotation files beside it, into which ``train`` is split, 9 to 1.
 
     Args:
         out (Path): The config to write, a ``.py`` file.
         train (CocoExport): What to train on.
-        val (CocoExport, optional): What to validate on. Defaults to None: a tenth of the images of ``train``.
+        val (CocoExport, optional): What to validate on.
         base (str): A config of configs/centermask for COCO. Defaults to CenterMask-Lite V-19-slim-dw from scratch.
         batch_size (int): Images an iteration on one GPU. Defaults to 4.
 
@@ -221,11 +206,11 @@ def write_starting_config(
 
     Raises:
         InputError: If ``base`` is no such config, the categories cannot be used, or a file cannot be written.
-
-    >>> train, val = find_exports(Path('export'))  # doctest: +SKIP
-    >>> write_starting_config(Path('balloons.py'), train, val)  # doctest: +SKIP
     """
-    cfg = _base_config(base)
+    configs = Path(find_config(DEFAULT_BASE)).parent
+    bases = [DEFAULT_BASE, *sorted(file.stem for file in configs.glob('centermask*_coco.py'))]
+    if base not in bases:
+        raise InputError(f'--base is {base}: give one of {", ".join(bases)}.')
     if out.suffix != '.py':
         raise InputError(f'{out} is no name of a config: give one that ends in .py.')
     told, written, source = [], {}, train.path
@@ -248,8 +233,15 @@ def write_starting_config(
         told.append(f'left out, as nothing is annotated with them: {", ".join(map(str, unused))}.')
     images = len(train.content['images'])
     max_iters = min(90000, max(2000, round(48 * images / batch_size, -2)))
-    root, splits = _paths(train, val)
-    absolute = Path(splits[1].ann_file).is_absolute()
+    root = Path(os.path.commonpath([train.folder, val.folder]))
+
+    def below(path: Path) -> str:
+        return path.relative_to(root).as_posix() if path.is_relative_to(root) else str(path)
+
+    def prefix(folder: Path) -> str:
+        return '' if folder == root else f'{below(folder)}/'
+
+    ann_file = below(val.path)
     text = _CONFIG.format(
         command=f'python tools/train.py {out.name}',
         source=source.name,
@@ -257,14 +249,16 @@ def write_starting_config(
         val_images=len(val.content['images']),
         base=base,
         classes=classes,
-        data_root=root,
+        data_root=str(root),
         max_iters=int(max_iters),
         epochs=round(max_iters * batch_size / images),
         batch_size=batch_size,
-        train=splits[0],
-        val=splits[1],
-        val_ann_file=repr(splits[1].ann_file) if absolute else f'data_root + {"/" + splits[1].ann_file!r}',
-        base_batch_size=cfg.auto_scale_lr.base_batch_size,
+        train_ann_file=below(train.path),
+        train_folder=prefix(train.folder),
+        val_ann_file=ann_file,
+        val_folder=prefix(val.folder),
+        scored_ann_file=f'data_root + {"/" + ann_file!r}' if val.path.is_relative_to(root) else repr(ann_file),
+        base_batch_size=Config.fromfile(configs / f'{base}.py').auto_scale_lr.base_batch_size,
     )
     for path, content in written.items():
         with atomic_write(path, 'choose another place with --out') as file:
@@ -272,23 +266,3 @@ def write_starting_config(
     with atomic_write(out, 'choose another place with --out') as file:
         file.write(text.encode())
     return [f'{len(classes)} classes, {images} images to train on, {int(max_iters)} iterations.', *told]
-
-
-def _base_config(base: str) -> Config:
-    """Read the config that is named; it must be one for COCO."""
-    path = CONFIGS / f'centermask/{base}.py'
-    names = sorted(file.stem for file in path.parent.glob('*_coco.py'))
-    if base != DEFAULT_BASE and base not in names:
-        raise InputError(f'--base is {base}: give one of {DEFAULT_BASE}, {", ".join(names)}.')
-    return Config.fromfile(path)
-
-
-def _paths(*exports: CocoExport) -> tuple[str, list[_Split]]:
-    """The folder that all images lie below, and the paths of each split from there."""
-    root = Path(os.path.commonpath([export.folder for export in exports]))
-
-    def below(path: Path) -> str:
-        return path.relative_to(root).as_posix() if path.is_relative_to(root) else str(path)
-
-    prefixes = ['' if export.folder == root else f'{below(export.folder)}/' for export in exports]
-    return str(root), [_Split(below(export.path), prefix) for export, prefix in zip(exports, prefixes, strict=True)]

@@ -24,13 +24,9 @@ _OPTIONS = {
 class TorchModel:
     """A model of a config, by CenterMaskInferencer; the counterpart of ``runtime.exported_model.ExportedModel``.
 
-    Args:
-        model (str or Path): A config file or the name of a model.
-        weights (str or Path, optional): See CenterMaskInferencer.
-        device (str, optional): See CenterMaskInferencer.
-        threads (int, optional): Of the CPU. Defaults to torch's choice.
-        cfg_options (dict, optional): See CenterMaskInferencer.
-        **options: ``score_thr``, ``iou_thr``, ``max_per_img`` in the place of the config's, where they are not None.
+    Arguments are those of CenterMaskInferencer, and ``threads`` of the CPU, which are torch's choice by default.
+    ``score_thr``, ``iou_thr`` and ``max_per_img`` in ``options`` are taken in the place of the config's, where they are
+    not None.
 
     Attributes:
         inferencer: The CenterMaskInferencer.
@@ -72,10 +68,7 @@ class TorchModel:
     def load(self, source: Any, size: tuple[int, int] | None = None) -> dict[str, Any]:
         """Read and prepare an image, see CenterMaskInferencer.load.
 
-        Args:
-            source: The image.
-            size (tuple, optional): Width and height of the image that this is a reduced copy of, in whose pixels the
-                results are to be. Defaults to its own.
+        Where it is a reduced copy, ``size`` is the width and height of the image in whose pixels the results are to be.
         """
         data = self.inferencer.load(source)[1]
         if size is not None:

@@ -1,6 +1,5 @@
 """Converts published checkpoints into ones that this package's configs load."""
 
-import hashlib
 import io
 import os
 import re
@@ -15,12 +14,12 @@ from mmdet.datasets import CocoDataset, CocoPanopticDataset
 from torch import Tensor
 
 from ..atomic_write import atomic_write
-from ..errors import CheckpointError, OutputError
+from ..errors import CheckpointError, OutputError, first_few
 from ..models.vovnet import VARIANTS
 from ..version import __version__
 from .detect import LAST_LAYERS, Kind, Target, find_target, require_kind
-from .fetch import Normalization, fetch
-from .fold import fold_missing_eps, fold_normalization
+from .fetch import Normalization, fetch, sha256
+from .imagenet import EPS, fold_normalization
 from .load import FORMAT_VERSION, load_safely, unwrap
 from .rename import TO_AUTHORS, rename
 
@@ -29,7 +28,6 @@ __all__ = ['OTHER_PART', 'Conversion', 'convert_checkpoint', 'convert_state_dict
 OTHER_PART = 'of another part of the model'
 """Why a parameter beside a VoVNet was left out."""
 
-_NAMED = 3  # parameters to name in a message
 _COUNTER = 'num_batches_tracked'
 _CONSTANTS = re.compile(r'pixel_(mean|std)$|anchor_generator\.')
 _CLASSIFIER = re.compile(r'(.*\.)?(classifier|fc|head|linear|logits)\b.*\.(weight|bias)')
@@ -56,7 +54,7 @@ class Conversion(NamedTuple):
         lines += [f'added: {n} {why}' for why, n in Counter(self.added.values()).items()]
         for why in dict.fromkeys(self.left_out.values()):
             names = [name for name, reason in self.left_out.items() if reason == why]
-            lines.append(f'left out: {_listed(names)} ({why})')
+            lines.append(f'left out: {first_few(names)} ({why})')
         if self.written_as is not None:
             lines.append(f"names: those of VoVNet's authors, under {self.written_as or 'no prefix'}")
         elif self.config:
@@ -67,10 +65,6 @@ class Conversion(NamedTuple):
                 'model.backbone.init_cfg.type=Pretrained model.backbone.init_cfg.checkpoint=DST'
             )
         return '\n'.join(lines + [f'note: {note}' for note in self.notes])
-
-
-def _listed(names: list[str]) -> str:
-    return ', '.join(names[:_NAMED]) + ', ...' * (len(names) > _NAMED)
 
 
 def convert_state_dict(
@@ -119,15 +113,17 @@ def convert_state_dict(
             continue
         # a copy without the background's row, since a slice would bring the whole storage into the file
         state[ours] = value[1:].clone() if drop else value.reshape(shape)
-    left_out = _left_over(set(tensors) - set(official.values()), tensors, target, problems, prefix)
+    placed = {*official.values(), *problems['unknown']}
+    left_out = {name: _why_left_out(name, target, prefix) for name in tensors if name not in placed}
+    problems['unknown'] += [name for name, why in left_out.items() if not why]
     if any(problems.values()):
-        told = '; '.join(f'{len(names)} {what}: {_listed(names)}' for what, names in problems.items() if names)
+        told = '; '.join(f'{len(names)} {what}: {first_few(names)}' for what, names in problems.items() if names)
         raise CheckpointError(
             f'it looks like {kind.name}, but of the {len(target.shapes)} parameters of {target} not all fit; '
             f'{told}. Give the complete checkpoint of a published model.'
         )
     if kind.family == 'centermask-v1':
-        fold_missing_eps(state)
+        _fold_missing_eps(state)
     for leaf in ('weight', 'bias') if kind.family == 'panoptic-centermask' else ():
         # its first output stands for things, and our last one
         name = f'semantic_head.conv_logits.{leaf}'
@@ -152,6 +148,22 @@ def convert_state_dict(
     )
 
 
+def _fold_missing_eps(state: dict[str, Tensor]) -> None:
+    """Let batch norms with an eps answer as CenterMaskV1's, which have none: scale = weight / sqrt(variance).
+
+    Each weight is multiplied by sqrt((variance + eps) / variance). Only the backbone has batch norms.
+    """
+    for norm in [name.removesuffix('.running_var') for name in state if name.endswith('.running_var')]:
+        weight, variance = state[f'{norm}.weight'], state[f'{norm}.running_var'].double()
+        folded = (weight.double() * ((variance + EPS) / variance).sqrt()).to(weight.dtype)
+        if not folded.is_meta and not folded.isfinite().all():
+            raise CheckpointError(
+                f'the batch norm {norm} has variances that are not positive, which the original divides by: '
+                'give the checkpoint of a model that works there.'
+            )
+        state[f'{norm}.weight'] = folded
+
+
 def _constant(kind: Kind, target: Target, name: str) -> tuple[Tensor | None, str]:
     """Return the value of a parameter that a checkpoint need not have, or None, and why it need not."""
     if name.endswith(_COUNTER):
@@ -164,25 +176,15 @@ def _constant(kind: Kind, target: Target, name: str) -> tuple[Tensor | None, str
     return None, ''
 
 
-def _left_over(
-    names: set[str], tensors: dict[str, Tensor], target: Target, problems: dict[str, list[str]], prefix: str
-) -> dict[str, str]:
-    """Sort what the model has no place for into what may be left out, with the reason, and the unknown."""
-    left_out = {}
-    for name in tensors:
-        if name not in names or name in problems['unknown']:
-            continue
-        if target.arch and not name.startswith(prefix):
-            left_out[name] = OTHER_PART
-        elif _CONSTANTS.search(name):
-            left_out[name] = 'a constant that the config holds'
-        elif name.endswith(_COUNTER):
-            left_out[name] = 'a counter that nothing reads'
-        elif target.arch and _CLASSIFIER.fullmatch(name):
-            left_out[name] = 'the classifier'
-        else:
-            problems['unknown'].append(name)
-    return left_out
+def _why_left_out(name: str, target: Target, prefix: str) -> str:
+    """Say why what the model has no place for may be left out; '' where it may not."""
+    if target.arch and not name.startswith(prefix):
+        return OTHER_PART
+    if _CONSTANTS.search(name):
+        return 'a constant that the config holds'
+    if name.endswith(_COUNTER):
+        return 'a counter that nothing reads'
+    return 'the classifier' if target.arch and _CLASSIFIER.fullmatch(name) else ''
 
 
 def _notes(kind: Kind, target: Target, added: dict[str, str], normalization: Normalization | None) -> list[str]:
@@ -248,11 +250,7 @@ def convert_checkpoint(src: str | Path, dst: str | Path | None = None, to: str |
         raise CheckpointError(f'{src} was not converted: {error}') from error
     conversion.left_out.update(source.left_out)
     if dst is not None:
-        with open(path, 'rb') as file:
-            digest = (
-                hashlib.file_digest(file, 'sha256') if hasattr(hashlib, 'file_digest') else hashlib.sha256(file.read())
-            )
-        of_source = dict(source_file=path.name, source_sha256=digest.hexdigest())
+        of_source = dict(source_file=path.name, source_sha256=sha256(path))
         _write(dict(meta=of_source | describe(conversion), state_dict=state), Path(dst))
     return conversion._replace(written_as=to)
 

@@ -1,14 +1,13 @@
-"""What a checkpoint is: its kind by a few decisive names, and which of our models it fills by a few counts.
+"""What a checkpoint is: its kind by a few decisive names, and which of our models it fills by many parameters.
 
-Every count is a majority vote of many parameters, so that one missing or misshapen parameter changes none of them, and
-is then named by the comparison with the model.
+One missing or misshapen parameter changes none of it, and is then named by the comparison with the model.
 """
 
 import functools
 import re
-from collections import Counter
-from collections.abc import Iterable, Mapping
-from typing import NamedTuple
+import statistics
+from collections.abc import Iterable
+from typing import Any, NamedTuple
 
 import torch
 from mmdet.registry import MODELS
@@ -53,22 +52,16 @@ _OWN = Kind('VoVNet of this package', _PREFIX + r'stage[2-5]\.\d+\.layers\.\d+\.
 _OURS = re.compile(r'(backbone\.)?(stage[2-5]\.\d+\.layers|bbox_head|neck)\.')
 
 
-def find_kind(names: Iterable[str]) -> tuple[Kind, str] | None:
-    """Recognize a checkpoint that has not this package's names.
-
-    Args:
-        names (Iterable[str]): Names of its parameters, without ``module.``.
+def find_kind(names: Iterable[str], kinds: Iterable[Kind] = _KINDS) -> tuple[Kind, str] | None:
+    """Recognize by its parameters, without ``module.``, a checkpoint that has not this package's names.
 
     Returns:
-        tuple[Kind, str] | None: The kind and the prefix of its names; None if it is of no kind that is known.
+        tuple[Kind, str] | None: The kind and the prefix of its names; None if it is none of ``kinds``.
 
     Raises:
         CheckpointError: If it holds more than one backbone.
     """
-    return _find(_KINDS, list(names))
-
-
-def _find(kinds: Iterable[Kind], names: list[str]) -> tuple[Kind, str] | None:
+    names = list(names)
     for kind in kinds:
         matches = [match for match in (re.match(kind.sign, name) for name in names) if match]
         if matches:
@@ -80,19 +73,14 @@ def _find(kinds: Iterable[Kind], names: list[str]) -> tuple[Kind, str] | None:
 
 
 def require_kind(names: Iterable[str], own: bool = False) -> tuple[Kind, str]:
-    """Recognize a checkpoint that can be converted, as ``find_kind``.
+    """Recognize a checkpoint that can be converted, as ``find_kind``, or raise CheckpointError.
 
-    Args:
-        names (Iterable[str]): Names of its parameters, without ``module.``.
-        own (bool): Take a VoVNet with this package's names too, wherever it is; else only from under a prefix that our
-            models do not have. Defaults to False.
-
-    Raises:
-        CheckpointError: If it is of no kind that the converter knows.
+    A VoVNet with this package's names is taken from under a prefix that our models do not have; with ``own`` from
+    anywhere.
     """
     names = list(names)
     found = find_kind(names)
-    if found is None and (mine := _find([_OWN], names)) and (own or mine[1] not in ('', 'backbone.')):
+    if found is None and (mine := find_kind(names, [_OWN])) and (own or mine[1] not in ('', 'backbone.')):
         return mine
     if found is None and any(map(_OURS.match, names)):
         raise CheckpointError(
@@ -118,15 +106,8 @@ class Target(NamedTuple):
         return self.config or f'VoVNet {self.arch}'
 
 
-def find_target(kind: Kind, shapes: Mapping[str, tuple[int, ...]]) -> Target:
-    """Find the model that a checkpoint fills.
-
-    Args:
-        kind (Kind): What it is.
-        shapes (dict): Our name -> shape, as renamed from the official names.
-
-    Returns:
-        Target: The model.
+def find_target(kind: Kind, shapes: Shapes) -> Target:
+    """Find the model that a checkpoint fills, by its shapes under our names.
 
     Raises:
         CheckpointError: If no published model is like it.
@@ -135,15 +116,16 @@ def find_target(kind: Kind, shapes: Mapping[str, tuple[int, ...]]) -> Target:
         arch = _vovnet(shapes)
         return Target(_backbone_shapes(arch), arch=arch)
     body = {name.removeprefix('backbone.'): shape for name, shape in shapes.items() if name.startswith('backbone.')}
-    widths = [shape[:1] for name, shape in shapes.items() if re.match(r'neck\..*weight$', name)]
-    lite = most_common(widths) == (128,)
+    lite = _most([shape[:1] for name, shape in shapes.items() if re.match(r'neck\..*weight$', name)]) == (128,)
     scored = any(name.startswith('roi_head.mask_iou_head.') for name in shapes)
     background = kind.family == 'centermask-v1'  # the last layers of its mask branch have an output for it
     outputs = [(layer, leaf) for layer in ('bbox_head.conv_cls', *LAST_LAYERS) for leaf in ('weight', 'bias')]
-    num_classes = most_common(
-        shape[0] - (background and layer in LAST_LAYERS)
-        for layer, leaf in outputs
-        if (shape := shapes.get(f'{layer}.{leaf}'))
+    num_classes = _most(
+        [
+            shape[0] - (background and layer in LAST_LAYERS)
+            for layer, leaf in outputs
+            if (shape := shapes.get(f'{layer}.{leaf}'))
+        ]
     )
     if (num_classes or 0) < 1:
         raise CheckpointError(f'it looks like {kind.name}, but has neither class logits nor a mask predictor.')
@@ -157,13 +139,11 @@ LAST_LAYERS = ('roi_head.mask_head.conv_logits', 'roi_head.mask_iou_head.fc_mask
 """Of the mask branch: one output a class."""
 
 
-def most_common(values: Iterable):
-    """Return the value that comes most often, None if there is none."""
-    ranked = Counter(values).most_common(1)
-    return ranked[0][0] if ranked else None
+def _most(values: list[Any]) -> Any:
+    return statistics.mode(values) if values else None
 
 
-def _backbone(shapes: Mapping[str, tuple[int, ...]]) -> str:
+def _backbone(shapes: Shapes) -> str:
     """Return the backbone as our configs' names have it."""
     signs = {
         'VoVNet': r'stage[2-5]\.',
@@ -185,27 +165,13 @@ def _backbone(shapes: Mapping[str, tuple[int, ...]]) -> str:
         return kind
     depth = 101 if sum(bool(re.match(r'layer3\.\d+\.conv1\.weight', name)) for name in shapes) > 6 else 50
     convs = [shape for name, shape in shapes.items() if re.match(r'layer\d\.\d+\.conv2\.weight', name)]
-    groups = most_common(shape[0] // max(shape[1], 1) for shape in convs if len(shape) == 4)
+    groups = _most([shape[0] // max(shape[1], 1) for shape in convs if len(shape) == 4])
     return f'x{depth}-32x8d' if groups == 32 else f'r{depth}'
 
 
-def _vovnet(shapes: Mapping[str, tuple[int, ...]]) -> str:
-    """Return the row of VoVNet's table that agrees best with the numbers of modules, the widths and the depthwise."""
-    found = [any('.depthwise_conv.' in name for name in shapes)]
-    for stage in range(2, 6):
-        norm = re.compile(rf'stage{stage}\.(\d+)\.layers\.(\d+)\..*\bbn\.weight')
-        layers = [(match, shape) for name, shape in shapes.items() if (match := norm.match(name))]
-        found += [len({match[1] for match, _ in layers}), len({match[2] for match, _ in layers})]
-        found.append(most_common(shape for _, shape in layers))
-
-    def agreement(arch: str) -> int:
-        variant = VARIANTS[arch]
-        facts = [variant.depthwise]
-        for modules, width in zip(variant.num_modules, variant.conv_channels):
-            facts += [modules, variant.num_convs, (width,)]
-        return sum(a == b for a, b in zip(facts, found))
-
-    return max(VARIANTS, key=agreement)
+def _vovnet(shapes: Shapes) -> str:
+    """Return the row of VoVNet's table from whose parameters the fewest differ."""
+    return min(VARIANTS, key=lambda arch: len(_backbone_shapes(arch).items() ^ shapes.items()))
 
 
 @functools.cache

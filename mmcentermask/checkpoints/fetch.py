@@ -27,9 +27,10 @@ from ..atomic_write import UNFINISHED, atomic_write
 from ..errors import CheckpointError, InputError, OutputError
 from .weights_table import find_row, nearest_row, split_hub_source
 
-__all__ = ['Normalization', 'Weights', 'fetch', 'hub_client', 'place_in_cache', 'say_once']
+__all__ = ['Normalization', 'Weights', 'fetch', 'say_once', 'sha256', 'unreachable']
 
 _SECONDS = 30  # without a byte, after which a transfer counts as broken
+_SECONDS_TO_ANSWER = 5
 _ATTEMPTS = 5  # of a transfer that breaks
 _PIECE = 1 << 20
 _CACHE_HINT = 'set TORCH_HOME (or HF_HOME, for the hub) to a folder with space that you may write to'
@@ -119,12 +120,27 @@ def _with_normalization(path: Path, entry: dict[str, Any]) -> Weights:
     return Weights(path, Normalization(mean, std) if usable else None)
 
 
-def hub_client() -> ModuleType:
-    """Import the client of the Hugging Face hub.
+def unreachable(name: str) -> str:
+    """Say, without a download, what is wrong with each source of a checkpoint; '' if one has it, or a cache."""
+    reasons = []
+    for source in find_row(name)['sources']:
+        address = source.partition('#')[0]
+        try:
+            if source.startswith('hf://'):
+                repository, file, revision = split_hub_source(source)
+                hub = _hub_client()
+                if not isinstance(hub.try_to_load_from_cache(repository, file, revision=revision), str):
+                    url = hub.hf_hub_url(repository, file, revision=revision)
+                    hub.get_hf_file_metadata(url, timeout=_SECONDS_TO_ANSWER)
+            elif not _place_in_cache(address).is_file():
+                build_opener().open(Request(address, method='HEAD'), timeout=_SECONDS_TO_ANSWER).close()
+            return ''
+        except Exception as error:  # the hub's client has many, and lets through those of what it is made of
+            reasons.append(f'{address}: {(str(error) or type(error).__name__).splitlines()[0]}')
+    return '; '.join(reasons)
 
-    Raises:
-        CheckpointError: If it is not installed.
-    """
+
+def _hub_client() -> ModuleType:
     try:
         import huggingface_hub.errors
     except ImportError as error:
@@ -137,7 +153,7 @@ def hub_client() -> ModuleType:
 def _from_hub(source: str) -> Path:
     """Fetch ``hf://OWNER/REPO/FILE[@REVISION]`` by the hub's own client, which downloads, resumes, locks and caches."""
     repository, file, revision = split_hub_source(source)
-    hub = hub_client()
+    hub = _hub_client()
     try:
         path = Path(hub.hf_hub_download(repository, file, revision=revision))
         if PurePosixPath(file).name in ('model.safetensors', 'pytorch_model.bin'):
@@ -150,7 +166,7 @@ def _from_hub(source: str) -> Path:
         raise _FetchError(': '.join([type(error).__name__, *lines[:2][-1:]])) from error
     blob = path.resolve()
     # a large file is kept under its SHA-256, which the client itself does not compare
-    if re.fullmatch(r'[0-9a-f]{64}', blob.name) and _sha256(blob) != blob.name:
+    if re.fullmatch(r'[0-9a-f]{64}', blob.name) and sha256(blob) != blob.name:
         blob.unlink()
         raise _FetchError(f'its SHA-256 is not {blob.name[:12]}...: the transfer changed it')
     return path
@@ -162,7 +178,7 @@ def _from_web(source: str) -> Path:
     digest = fragment.removeprefix('sha256=').lower()
     if fragment and not (fragment.startswith('sha256=') and re.fullmatch(r'[0-9a-f]{8,64}', digest)):
         raise InputError(f'{source} does not end with a checksum: write #sha256= and 8 to 64 hexadecimal digits.')
-    path = place_in_cache(address)
+    path = _place_in_cache(address)
     if _is_right(path, digest):
         return path
     try:
@@ -183,7 +199,7 @@ def _from_web(source: str) -> Path:
     return path
 
 
-def place_in_cache(address: str) -> Path:
+def _place_in_cache(address: str) -> Path:
     """Return the place in torch's cache: torch's own where a hash makes the name unique, else a folder an address."""
     name = PurePosixPath(unquote(urlparse(address).path)).name
     if not name or '\0' in name or '\\' in name or len(name) > 200:
@@ -195,10 +211,11 @@ def place_in_cache(address: str) -> Path:
 
 
 def _is_right(path: Path, digest: str) -> bool:
-    return path.is_file() and (not digest or _sha256(path).startswith(digest))
+    return path.is_file() and (not digest or sha256(path).startswith(digest))
 
 
-def _sha256(path: Path) -> str:
+def sha256(path: Path) -> str:
+    """Return the SHA-256 of a file in hexadecimal digits, reading it piece by piece."""
     digest = hashlib.sha256()
     with open(path, 'rb') as file:
         while piece := file.read(_PIECE):

@@ -6,7 +6,7 @@ import pickle
 import re
 from collections import OrderedDict
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -27,6 +27,8 @@ _WANTS_CODE = re.compile(r"(?:GLOBAL |may not look up |but got <class ')([A-Za-z
 # how messages about a device begin; elsewhere in a message "cuda" may be a word of the file
 _OF_THE_DEVICE = re.compile(r'Attempting to deserialize object on|CUDA |No CUDA|Found no NVIDIA')
 _PICKLE = re.compile(rb'\x80[\x02-\x05](?!\x8a)')  # after PROTO, torch's older format goes on with a long integer
+# the page or the pointer of Git LFS that a download may bring in the place of the file
+_TEXT, _TEXT_BYTES = re.compile(rb'[\r\n -~]{16,}'), 40
 # where code bases keep the parameters
 _KEYS = ('model', 'state_dict', 'model_state_dict', 'model_state', 'params', 'blobs')
 _LONGEST = 200  # characters of a name
@@ -52,29 +54,32 @@ def load_safely(path: str | Path, map_location: Any = 'cpu') -> Any:
     if not os.path.isfile(path):  # Path's own fails at names that are too long
         raise MissingFileError(f'there is no checkpoint {path}: give an existing file.')
     if path.suffix == '.safetensors':
-        return _load_safetensors(path)
-    _refuse_text(path)
+        try:
+            from safetensors.torch import load_file
+
+            return load_file(path)
+        except ImportError as error:
+            raise CheckpointError(f'reading {path} needs the package safetensors: pip install safetensors.') from error
+        except Exception as error:  # its own error class, in the compiled part
+            raise CheckpointError(
+                f'the checkpoint {path} cannot be read ({error}): copy or download it again.'
+            ) from error
     torch.serialization.add_safe_globals(list(ALLOWED))  # another's safe_globals() may have taken some away
     try:
         with open(path, 'rb') as file, refusing_code(str(path)):
-            if _PICKLE.match(file.peek(3)):
+            start = file.peek(_TEXT_BYTES)[:_TEXT_BYTES]
+            if _TEXT.fullmatch(start):
+                raise CheckpointError(
+                    f'the checkpoint {path} is text, which begins with {start.decode().splitlines()[0]!r}: download '
+                    'the file itself, not its page or its Git LFS pointer.'
+                )
+            if _PICKLE.match(start):
                 return _tensors(ArrayUnpickler(io.BytesIO(file.read()), encoding='latin1').load())
             return torch.load(file, map_location=map_location, weights_only=True)
     except OSError as error:
         raise CheckpointError(
             f'the checkpoint {path} cannot be read ({error.strerror}): check its permissions.'
         ) from error
-
-
-def _refuse_text(path: Path) -> None:
-    """Refuse the page or the pointer of Git LFS that a download may bring in the place of the file."""
-    with suppress(OSError), open(path, 'rb') as file:
-        start = file.read(40)
-        if len(start) > 15 and start.isascii() and start.decode().replace('\n', ' ').replace('\r', ' ').isprintable():
-            raise CheckpointError(
-                f'the checkpoint {path} is text, which begins with {start.decode().split(chr(10))[0]!r}: download the '
-                'file itself, not its page or its Git LFS pointer.'
-            )
 
 
 class ArrayUnpickler(pickle._Unpickler):  # the one in C allocates whatever memory a file asks for
@@ -98,17 +103,6 @@ def _tensors(value: Any) -> Any:
     if isinstance(value, np.ndarray):
         return torch.from_numpy(value.astype(value.dtype.newbyteorder('=')))
     return value
-
-
-def _load_safetensors(path: Path) -> dict:
-    try:
-        from safetensors.torch import load_file
-    except ImportError as error:
-        raise CheckpointError(f'reading {path} needs the package safetensors: pip install safetensors.') from error
-    try:
-        return load_file(path)
-    except Exception as error:  # its own error class, in the compiled part
-        raise CheckpointError(f'the checkpoint {path} cannot be read ({error}): copy or download it again.') from error
 
 
 @contextmanager
@@ -158,11 +152,7 @@ class Source(NamedTuple):
 
 
 def unwrap(checkpoint: Any, path: str) -> Source:
-    """Find the parameters in what a file holds.
-
-    Args:
-        checkpoint (Any): What the file holds.
-        path (str): Its name, for the message.
+    """Find the parameters in what a file, ``path`` in messages, holds.
 
     Returns:
         Source: Names without the ``module.`` that (distributed) data parallel training leaves.

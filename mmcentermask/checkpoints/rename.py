@@ -67,32 +67,24 @@ TIMM_DEPTHWISE: Table = (
     *TIMM,
 )
 
-# torchvision's old names count the inverted residuals of mmdet's layers 1 to 7 in one row; in a block convolution, norm
-# and ReLU6 alternate, and the first block expands nothing
-_BLOCKS = [(layer, block) for layer, number in enumerate((1, 2, 3, 4, 3, 3, 1), 1) for block in range(number)]
-_MOBILENET_V2: Table = (
-    (r'\bfeatures\.0\.0\.', 'conv1.conv.'),
-    (r'\bfeatures\.0\.1\.', 'conv1.bn.'),
-    *(
-        (rf'\bfeatures\.{i}\.conv\.{3 * j + k}\.', f'layer{layer}.{block}.{conv}_conv.{part}.')
-        for i, (layer, block) in enumerate(_BLOCKS, 1)
-        for j, conv in enumerate(('expand', 'depthwise', 'linear')[i == 1 :])
-        for k, part in enumerate(('conv', 'bn'))
-    ),
-)
 
-# torchvision's names of today put a convolution and its norm into a module, but for the last ones of a block
-TORCHVISION_MOBILENET_V2: Table = (
-    (r'^features\.0\.0\.', 'conv1.conv.'),
-    (r'^features\.0\.1\.', 'conv1.bn.'),
-    *(
-        (rf'^features\.{i}\.conv\.{place}\.', f'layer{layer}.{block}.{conv}_conv.{part}.')
-        for i, (layer, block) in enumerate(_BLOCKS, 1)
-        for j, conv in enumerate(('expand', 'depthwise', 'linear')[i == 1 :])
-        for k, part in enumerate(('conv', 'bn'))
-        for place in [j + k if conv == 'linear' else rf'{j}\.{k}']
-    ),
-)
+def _mobilenet_v2(flat: bool) -> Table:
+    """MobileNetV2 by torchvision, which counts the inverted residuals of mmdet's layers 1 to 7 in one row.
+
+    In a block convolution, norm and ReLU6 alternate (flat), as in its old names, or a convolution and its norm are in a
+    module, but for the last ones. The first block expands nothing.
+    """
+    table = [(r'\bfeatures\.0\.0\.', 'conv1.conv.'), (r'\bfeatures\.0\.1\.', 'conv1.bn.')]
+    blocks = [(layer, block) for layer, number in enumerate((1, 2, 3, 4, 3, 3, 1), 1) for block in range(number)]
+    for i, (layer, block) in enumerate(blocks, 1):
+        for j, conv in enumerate(('expand', 'depthwise', 'linear')[i == 1 :]):
+            for k, part in enumerate(('conv', 'bn')):
+                place = 3 * j + k if flat else j + k if conv == 'linear' else rf'{j}\.{k}'
+                table.append((rf'\bfeatures\.{i}\.conv\.{place}\.', f'layer{layer}.{block}.{conv}_conv.{part}.'))
+    return tuple(table)
+
+
+TORCHVISION_MOBILENET_V2 = _mobilenet_v2(flat=False)
 
 # ResNet and ResNeXt trained on ImageNet, as Detectron and detectron2 keep them
 CAFFE2: Table = (
@@ -144,7 +136,7 @@ CENTERMASK2: Table = (
     (r'^roi_heads\.mask_head\.', 'roi_head.mask_head.'),
     (r'^roi_heads\.maskiou_head\.', 'roi_head.mask_iou_head.'),
     *VOVNET,
-    *_MOBILENET_V2,
+    *_mobilenet_v2(flat=True),
     *_HEADS,
 )
 
@@ -173,20 +165,13 @@ CENTERMASK_V1: Table = (
     (r'^roi_heads\.mask\.(?:feature_extractor|predictor)\.', 'roi_head.mask_head.'),
     (r'^roi_heads\.maskiou\.(?:feature_extractor|predictor)\.', 'roi_head.mask_iou_head.'),
     *VOVNET,
-    *_MOBILENET_V2,
+    *_mobilenet_v2(flat=True),
     *_HEADS,
 )
 
 
 def rename(names: Iterable[str], table: Table) -> dict[str, str]:
-    """Apply a table to names.
-
-    Args:
-        names (Iterable[str]): The names.
-        table (Table): One of the tables above.
-
-    Returns:
-        dict[str, str]: Name -> new name; a name that no pattern matches stays as it is.
+    """Apply a table to names; return name -> new name, where one that no pattern matches stays as it is.
 
     >>> rename(['stage3.OSA3_1.layers.0.OSA3_1_0/norm.weight'], VOVNET)
     {'stage3.OSA3_1.layers.0.OSA3_1_0/norm.weight': 'stage3.0.layers.0.bn.weight'}

@@ -25,10 +25,7 @@ def known_weights() -> dict[str, dict[str, Any]]:
 
 
 def find_row(name: str) -> dict[str, Any]:
-    """Return what the table knows of a checkpoint.
-
-    Args:
-        name (str): As for ``fetch``, but no local file.
+    """Return what the table knows of a checkpoint that is no local file.
 
     Returns:
         dict: The row of the table that has it, with its ``name``, and the ``sources`` in the order to try; the sources
@@ -70,11 +67,7 @@ def nearest_row(name: str) -> str:
 
 
 def split_hub_source(source: str) -> tuple[str, str, str | None]:
-    """Split ``hf://OWNER/REPO/FILE[@REVISION]`` into repository, file and revision.
-
-    Raises:
-        InputError: If it is not of that form.
-    """
+    """Split ``hf://OWNER/REPO/FILE[@REVISION]`` into repository, file and revision, or raise InputError."""
     match = re.fullmatch(r'hf://([\w.-]+/[\w.-]+)/([^@]+)(?:@(.+))?', source)
     if not match:
         raise InputError(f'{source} names no file: write hf://OWNER/REPO/FILE or hf://OWNER/REPO/FILE@REVISION.')
