@@ -1,4 +1,4 @@
-"""Found objects in the formats of other tools."""
+"""The methods of ``Instances`` that return its objects in the formats of other tools."""
 
 from __future__ import annotations
 
@@ -24,7 +24,6 @@ def to_coco(found: Instances, image_id: int = 1, category_ids: Sequence[int] | N
     """Return objects as COCO has annotations, for tools that import them.
 
     Args:
-        found (Instances): Of an image.
         image_id (int): Its number. Defaults to 1.
         category_ids (Sequence[int], optional): Number of each class; to evaluate against an annotation file, those of
             the file. Defaults to 1, 2, ...
@@ -67,7 +66,6 @@ def to_labelme(found: Instances, tolerance: float = 1.0) -> dict[str, Any]:
     labelme's polygons cannot have, a mask. The score is in the description.
 
     Args:
-        found (Instances): Of an image.
         tolerance (float): How far polygons may be from the exact outline, in pixels. Defaults to 1, so that a
             person can edit them.
 
@@ -101,9 +99,6 @@ def to_supervision(found: Instances) -> Any:
     """Return objects as ``supervision.Detections``.
 
     Masks are its CompactMask, made of the RLEs, or, in a supervision older than 0.30, an array (K, H, W).
-
-    Args:
-        found (Instances): Of an image.
 
     Returns:
         supervision.Detections: With ``class_name`` and, where there are any, ``mask_score`` in ``data``.
