@@ -77,17 +77,13 @@ def read_results(path: str, truth: CocoReader, ann_file: str, classes: Sequence[
     return found
 
 
-def _storage(content: bytes) -> Any:
-    return torch.load(io.BytesIO(content), weights_only=True)
-
-
 class _ResultsUnpickler(ArrayUnpickler):
     """Reads tensors, NumPy arrays and plain values, and runs nothing else that a file names."""
 
     _allowed = {
         **ArrayUnpickler._allowed,
         'torch._utils._rebuild_tensor_v2': torch._utils._rebuild_tensor_v2,
-        'torch.storage._load_from_bytes': _storage,
+        'torch.storage._load_from_bytes': lambda content: torch.load(io.BytesIO(content), weights_only=True),
     }
 
 
@@ -118,11 +114,7 @@ def _unpickled(file: Path, ann_file: str, classes: Sequence[str]) -> Results:
 
 
 def check_results(results: Results, truth: CocoReader, path: str) -> None:
-    """Check that results are some, and of the images of an annotation file.
-
-    Raises:
-        InputError: If not.
-    """
+    """Check that results are some, and of the images of an annotation file; raise InputError if not."""
     for form, entries in results.items():
         wanted = 'give results of COCO, as tools/test.py writes them'
         if not isinstance(entries, list):
@@ -157,11 +149,9 @@ def _unusable(entry: Any, form: str, truth: CocoReader) -> str | None:
         category_id=is_id,
         score=is_number,
         bbox=lambda box: isinstance(box, list) and len(box) == 4 and all(map(is_number, box)),
-        segmentation=lambda mask: isinstance(mask, dict) and (not image or not _broken(mask, image)),
+        segmentation=lambda mask: (
+            isinstance(mask, dict) and not (image and rle_problem(mask, image['height'], image['width']))
+        ),
     )
     checks.pop('bbox' if form == 'segm' and 'bbox' not in entry else 'segmentation' if form == 'bbox' else '', None)
     return next((key for key, right in checks.items() if not right(entry.get(key))), None)
-
-
-def _broken(mask: dict, image: dict) -> bool:
-    return bool(rle_problem(mask, image['height'], image['width']))
