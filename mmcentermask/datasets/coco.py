@@ -108,13 +108,8 @@ def read_coco(path: str, annotated: bool = True, utf8_only: bool = False, panopt
 def numbers_of_text(annotations: list[Any]) -> list[tuple[int, str, Any]]:
     """Turn ``area``, ``iscrowd`` and the numbers of ``bbox`` that are written as text into numbers.
 
-    Other text, such as that of ids and sizes, stays.
-
-    Args:
-        annotations (list): The objects of a COCO file, changed in place.
-
-    Returns:
-        list: Position, key and former value of what was changed.
+    Other text, such as that of ids and sizes, stays. The objects of a COCO file are changed in place; returned are
+    position, key and former value of what was changed.
 
     >>> objects = [dict(iscrowd='0', bbox=['1', '2.5', '3', '4'])]
     >>> [key for _, key, _ in numbers_of_text(objects)], objects
