@@ -87,15 +87,7 @@ def is_single(inputs: Any) -> bool:
 
 
 def images_of_folder(folder: str | os.PathLike, recursive: bool) -> Iterator[str]:
-    """Yield the images of a folder in the order of their names, without a list of them all.
-
-    Args:
-        folder (str or PathLike): Hidden files and folders in it are left out.
-        recursive (bool): Look into the folders in it, too.
-
-    Raises:
-        InputError: If there is none.
-    """
+    """Yield the images of a folder in the order of their names, without a list of them all; see ``list_images``."""
     empty = True
     for parent, folders, files in os.walk(Path(folder)):
         folders[:] = sorted(name for name in folders if not name.startswith('.')) if recursive else []

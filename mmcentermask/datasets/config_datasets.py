@@ -192,8 +192,7 @@ def coco_splits(cfg: Config, names: Iterable[str]) -> list[CocoSplit]:
         cfg (Config): The whole config.
         names (Iterable[str]): Of ``'train'``, ``'val'`` and ``'test'``; each must have a dataloader.
 
-    Returns:
-        list: Each with what the run does with it. An evaluator with a file of its own counts as one more.
+    An evaluator with a file of its own counts as one more.
 
     Raises:
         InputError: If a folder, a file or a package is missing, or the classes do not fit the model.

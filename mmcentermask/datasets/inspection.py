@@ -55,14 +55,10 @@ def inspect_dataset(
         dear (bool): Whether to apply those rules that take time, and to open all images. Defaults to True.
         decode (bool): Whether to decode all of them, or only those in doubt. Defaults to True.
         workers (int): Images to look at at a time. Defaults to 1.
-        progress (Callable): Is given the number of images that were looked at, and of all.
-
-    Returns:
-        Inspection: What was found.
+        progress (Progress): Defaults to nothing.
 
     Raises:
-        MissingFileError: If there is no annotation file.
-        AnnotationError: If it is not JSON or lacks a list.
+        InputError: As ``read_coco``.
 
     >>> split = CocoSplit('train', 'data/annotations/train.json', 'data/train')
     >>> inspect_dataset(split).count(errors=True)  # doctest: +SKIP
