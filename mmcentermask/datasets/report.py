@@ -16,8 +16,6 @@ from .values import printable, shown
 
 __all__ = ['sentence', 'summarize', 'tables_of']
 
-_OF_IMAGE, _OF_OBJECT = ('image_id', 'file_name'), ('annotation_id', 'annotation_index')
-_COLUMNS = ('dataset', 'level', 'kind', *_OF_IMAGE, *_OF_OBJECT, 'category', 'detail')
 _WIDTHS = 36, 60  # characters of a table's columns
 
 
@@ -96,7 +94,8 @@ def tables_of(inspections: Sequence[Inspection]) -> dict[str, bytes]:
     """Write every finding for programs; return the contents of ``findings.json`` and ``findings.csv``."""
     rows = [_row(inspection, f) for inspection in inspections for those in inspection.found.values() for f in those]
     text = io.StringIO(newline='')
-    writer = csv.DictWriter(text, _COLUMNS)
+    # with the names of the columns, even where nothing was found
+    writer = csv.DictWriter(text, _row(inspections[0], Finding('classes')))
     writer.writeheader()
     for row in rows:
         writer.writerow({key: value if value is None else printable(value, 1000) for key, value in row.items()})

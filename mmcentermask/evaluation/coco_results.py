@@ -41,7 +41,7 @@ def written_results(folder: str | Path) -> Results:
 
 
 def read_results(path: str, truth: CocoReader, ann_file: str, classes: Sequence[str]) -> Results:
-    """Read a file of predictions.
+    """Read a file of predictions, checked against the annotations.
 
     Args:
         path (str): What ``tools/test.py --out`` wrote (``.pkl``, which runs no code), or COCO's JSON.
@@ -49,9 +49,6 @@ def read_results(path: str, truth: CocoReader, ann_file: str, classes: Sequence[
         truth (CocoReader): The annotations.
         ann_file (str): Their file.
         classes (sequence of str): Names of the classes, in the order of the labels in a ``.pkl``.
-
-    Returns:
-        dict: The results, checked against the annotations.
 
     Raises:
         InputError: If the file is not there, is empty, holds something else, or is of another data set.

@@ -166,12 +166,8 @@ def calibrate_mask_scores(truth: CocoReader, boxes: list[dict], masks: list[dict
     """Compare the IoU that mask scoring predicts with the real one.
 
     As in training, those predictions count whose box has an IoU of 0.5 or more with an object of its class, and the IoU
-    is that of the masks of both.
-
-    Args:
-        truth (CocoReader): The annotations.
-        boxes (list): Predictions with the score of the box.
-        masks (list): The same predictions with the score of the mask, which is that of the box times the predicted IoU.
+    is that of the masks of both. ``boxes`` and ``masks`` are the same predictions, with the score of the box and with
+    that of the mask, which is the one of the box times the predicted IoU.
 
     Returns:
         dict: ``number`` of predictions, mean IoU ``predicted`` and ``real``, mean absolute ``error``, the
