@@ -138,7 +138,7 @@ def look_at_images(
         split (CocoSplit): Says how a run reads them.
         decode (bool): Decode each image; else only those whose first and last bytes raise a question.
         workers (int): Threads; the decoder lets go of Python's lock. Defaults to 1.
-        progress (Progress): Defaults to nothing.
+        progress (Progress): Defaults to none.
     """
     found, peaks, folder = [], [], os.path.abspath(split.folder)
     with ThreadPoolExecutor(workers) as pool:

@@ -55,7 +55,7 @@ def inspect_dataset(
         dear (bool): Whether to apply those rules that take time, and to open all images. Defaults to True.
         decode (bool): Whether to decode all of them, or only those in doubt. Defaults to True.
         workers (int): Images to look at at a time. Defaults to 1.
-        progress (Progress): Defaults to nothing.
+        progress (Progress): Defaults to none.
 
     Raises:
         InputError: As ``read_coco``.
