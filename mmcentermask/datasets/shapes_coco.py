@@ -12,6 +12,7 @@ import numpy as np
 from pycocotools import mask as mask_api
 
 from ..structures import encode_segment_ids
+from ..structures.rle import counts_of
 from .shapes import CLASSES, DEFAULT, HARD, STUFF, Instance, draw
 
 FORMAT = 4  # raise it whenever the same parameters would give other images
@@ -38,12 +39,6 @@ def _polygons(mask: np.ndarray) -> list[list[float]]:
     return polygons
 
 
-def _rle(mask: np.ndarray) -> dict:
-    """Uncompressed RLE of a mask: down the columns, the first count being of zeros."""
-    ends = np.flatnonzero(np.diff(mask.ravel(order='F'), prepend=0))
-    return dict(size=list(mask.shape), counts=np.diff(ends, prepend=0, append=mask.size).tolist())
-
-
 def segmentation(rng: np.random.Generator, instance: Instance) -> list | dict:
     """The COCO ``segmentation`` of an instance, ready for JSON.
 
@@ -56,10 +51,11 @@ def segmentation(rng: np.random.Generator, instance: Instance) -> list | dict:
         drawn = decode(polygons, mask.shape)
         if (drawn & mask).sum() >= 0.95 * (drawn | mask).sum():
             return polygons
-    if instance.crowd or not compressed:
-        return _rle(mask)
     rle = mask_api.encode(np.asfortranarray(mask))
-    return dict(size=list(rle['size']), counts=rle['counts'].decode())
+    counts = rle['counts'].decode()
+    if instance.crowd or not compressed:
+        counts = counts_of(counts).tolist()
+    return dict(size=list(rle['size']), counts=counts)
 
 
 def _to_rle(form: list | dict, shape: tuple[int, int]) -> dict:
