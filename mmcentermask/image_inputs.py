@@ -87,15 +87,7 @@ def is_single(inputs: Any) -> bool:
 
 
 def images_of_folder(folder: str | os.PathLike, recursive: bool) -> Iterator[str]:
-    """Yield the images of a folder in the order of their names, without a list of them all.
-
-    Args:
-        folder (str or PathLike): Hidden files and folders in it are left out.
-        recursive (bool): Look into the folders in it, too.
-
-    Raises:
-        InputError: If there is none.
-    """
+    """Yield the images of a folder in the order of their names, without a list of them all; see ``list_images``."""
     empty = True
     for parent, folders, files in os.walk(Path(folder)):
         folders[:] = sorted(name for name in folders if not name.startswith('.')) if recursive else []
@@ -257,29 +249,25 @@ def result_names(sources: Sequence, first: int = 0) -> list[ResultNames]:
     >>> result_names(['scan.jpg', 'scan.png'])[0].prediction
     'scan.jpg.json'
     """
-    # a file that is given twice has one result
-    places = {source: i for i, source in reversed([*enumerate(sources)]) if isinstance(source, str)}
-    if len(places) < sum(isinstance(source, str) for source in sources):
-        once = [i for i, source in enumerate(sources) if not isinstance(source, str) or places[source] == i]
-        names = dict(zip(once, result_names([sources[i] for i in once], first), strict=True))
-        return [names[i if i in names else places[source]] for i, source in enumerate(sources)]
-    parts = []
+    parts, keys = {}, []
     for source in sources:
         if isinstance(source, str):
             path = Path(urlsplit(source).path if _is_url(source) else source)
-            parts.append([part for part in path.parts if part not in (path.anchor, '..')] or ['image'])
+            parts[source] = [part for part in path.parts if part not in (path.anchor, '..')] or ['image']
+            keys.append(source)  # a file that is given twice has one result
         else:
-            parts.append([f'{first:08}.jpg'])
+            parts[first] = [f'{first:08}.jpg']
+            keys.append(first)
             first += 1
-    lengths = [0] * len(parts)
+    lengths = dict.fromkeys(parts, 0)
     while True:
-        names = [_names(p, length, i) for i, (p, length) in enumerate(zip(parts, lengths, strict=True))]
-        taken = Counter(name.casefold() for pair in names for name in pair)
-        clashing = [i for i, pair in enumerate(names) if any(taken[name.casefold()] > 1 for name in pair)]
+        names = {key: _names(parts[key], lengths[key], number) for number, key in enumerate(parts)}
+        taken = Counter(name.casefold() for pair in names.values() for name in pair)
+        clashing = [key for key, pair in names.items() if any(taken[name.casefold()] > 1 for name in pair)]
         if not clashing:
-            return names
-        for i in clashing:
-            lengths[i] += 1
+            return [names[key] for key in keys]
+        for key in clashing:
+            lengths[key] += 1
 
 
 def _names(parts: list[str], length: int, number: int) -> ResultNames:

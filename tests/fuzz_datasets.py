@@ -16,7 +16,7 @@ from pycocotools.coco import COCO
 from mmcentermask.apis import InputError, write_files
 from mmcentermask.datasets import CLASSES
 from mmcentermask.datasets.annotation_tables import CocoSplit
-from mmcentermask.datasets.image_files import Decoder, look_at_images
+from mmcentermask.datasets.image_files import look_at_images
 from mmcentermask.datasets.inspection import inspect_dataset
 from mmcentermask.datasets.report import sentence, summarize, tables_of
 from mmcentermask.datasets.shapes_coco import make_shapes
@@ -199,10 +199,11 @@ def check_image(given_input, folder):
         (folder / 'images').mkdir()
         (folder / f'images/0{kind}').write_bytes(mutated(pictures()[kind], changes))
         used = [f'0{kind}', name.replace('@', str(folder.parent / 'beside')).replace('\0', '') or 'x']
-        problems = look_at_images(used, [(9, 12)] * 2, str(folder / 'images'), Decoder(), decode)
+        split = CocoSplit('train', '', str(folder / 'images'))
+        problems = look_at_images(used, [(9, 12)] * 2, split, decode)
         assert len(problems) == 2
-        image = Decoder()(str(folder / f'images/0{kind}'))
-        rules = {problem.rule for problem in problems[0]}
+        image = split.read_image(str(folder / f'images/0{kind}'))
+        rules = {rule for rule, _ in problems[0]}
         assert image is not None or not decode or rules & {'image-damaged', 'image-depth'}
         assert image is None or 'image-damaged' not in rules
 

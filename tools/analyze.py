@@ -46,11 +46,7 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
 
 
 def find_images(cfg: Config) -> CocoSplit:
-    """Return the dataset to test on.
-
-    Raises:
-        InputError: If it is none of COCO's instances in local files.
-    """
+    """Return the dataset to test on; raise InputError if it is none of COCO's instances in local files."""
     from mmcentermask import apis
     from mmcentermask.datasets.config_datasets import coco_splits
 
@@ -121,10 +117,8 @@ def analyze(args: argparse.Namespace) -> None:
     print(error_tables.tables_of_errors(analysis))
     files = {f'results.{form}.json': json.dumps(entries).encode() for form, entries in results.items()}
     files['analysis.json'] = json.dumps(analysis, indent=1).encode()
-    files['errors.png'], files['confusion.png'] = (
-        png_of(draw_errors(analysis), 110),
-        png_of(draw_confusion(analysis), 110),
-    )
+    files['errors.png'] = png_of(draw_errors(analysis), 110)
+    files['confusion.png'] = png_of(draw_confusion(analysis), 110)
     with contextlib.redirect_stdout(io.StringIO()):
         dataset = DATASETS.build(next(leaves(cfg.test_dataloader.dataset)))
     files.update(draw_sheets(dataset, results, analysis, args.images))

@@ -2,10 +2,12 @@
 
 from .coco import CocoInstanceDataset
 from .legacy_transforms import FilterLegacyBoxes, LegacyRandomFlip, LegacyResize
-from .load_annotations import LoadInstanceAnnotations
-from .load_image import LoadTrainingImage
-from .load_panoptic_annotations import LoadPanopticPNGAnnotations
-from .loading_pipeline import show_loaders_to_mmdet
+from .loading import (
+    LoadInstanceAnnotations,
+    LoadPanopticPNGAnnotations,
+    LoadTrainingImage,
+    show_loaders_to_mmdet,
+)
 from .panoptic import CityscapesPanopticDataset, PanopticDataset
 from .shapes import CLASSES, DEFAULT, HARD, PALETTE, STUFF, Difficulty, Instance, draw
 from .shapes_coco import decode, make_shapes, segmentation

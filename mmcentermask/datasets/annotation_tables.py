@@ -1,72 +1,57 @@
 """A COCO file as columns, for the rules on it: what stands in the entries, and what a run makes of it."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any
+from pathlib import Path
+from typing import Any, NamedTuple
 
+import mmcv
 import numpy as np
 
 from .coco import numbers_of_text
-from .image_files import Decoder, Problem, look_at_images
-from .masks import NOTHING, Masks
+from .masks import Masks
 from .values import is_flag, is_id, is_name, is_number, is_side
 
-__all__ = ['CocoSplit', 'CocoTables']
+__all__ = ['TABLES', 'CocoSplit', 'CocoTables', 'Finding']
 
+TABLES = dict(image='images', category='categories', annotation='annotations')  # of an entry -> its list in the file
 _MOST_PIXELS = 2**31  # RLE counts in 32 bits
 _OPENED = 10000  # images that a cheap check opens, evenly spread: all of a validation set, seconds of a million
 
 
 @dataclass
 class CocoSplit:
-    """A COCO dataset of a run, and what the run does with it.
+    """A COCO dataset of a run, and what the run does with it."""
 
-    Attributes:
-        name: What to call it: the split or splits that use it.
-        ann_file: Its annotation file.
-        folder: The folder of its images; '' where none are opened.
-        classes: The config's class names; None takes all categories.
-        num_classes: Number of classes of the model; None is not checked.
-        trained: Whether it is trained on.
-        scored: Whether predictions are compared with it.
-        masks: Whether masks are read at all.
-        masks_scored: Whether predicted masks are compared with its own.
-        masks_present: Whether the pipeline fails on an object without a mask.
-        file_order: Whether labels are numbered in the order of the file, as CocoDataset and CocoMetric do.
-        classwise: Whether the AP of each class is printed.
-        min_size: Training leaves out images whose shorter side is less.
-        skip_empty: Whether training leaves out images without objects.
-        images: Whether image files are looked at.
-        color_type: The pipeline's, of ``mmcv.imfrombytes``.
-        backend: The pipeline's, of ``mmcv.imfrombytes``.
-        tolerant: Whether training goes on without images that cannot be decoded.
-        segments: Of panoptic annotations the folder of the PNGs; '' where they are of instances.
-        things: Names of the classes that are things, of panoptic annotations.
-        place: Where it stands in the config.
-    """
-
-    name: str
+    name: str  # what to call it: the split or splits that use it
     ann_file: str
-    folder: str = ''
-    classes: Sequence[str] | None = None
-    num_classes: int | None = None
-    trained: bool = True
-    scored: bool = False
-    masks: bool = True
-    masks_scored: bool = False
-    masks_present: bool = False
-    file_order: bool = True
-    classwise: bool = False
-    min_size: int = 0
-    skip_empty: bool = False
-    images: bool = True
-    color_type: str = 'color'
-    backend: str = 'cv2'
-    tolerant: bool = False
-    segments: str = ''
-    things: Sequence[str] = ()
-    place: str = 'train_dataloader.dataset'
+    folder: str = ''  # of its images; '' where none are opened
+    classes: Sequence[str] | None = None  # the config's class names; None takes all categories
+    num_classes: int | None = None  # of the model; None is not checked
+    trained: bool = True  # whether it is trained on
+    scored: bool = False  # whether predictions are compared with it
+    masks: bool = True  # whether masks are read at all
+    masks_scored: bool = False  # whether predicted masks are compared with its own
+    masks_present: bool = False  # whether the pipeline fails on an object without a mask
+    file_order: bool = True  # whether labels are numbered in the order of the file, as CocoDataset and CocoMetric do
+    classwise: bool = False  # whether the AP of each class is printed
+    min_size: int = 0  # training leaves out images whose shorter side is less
+    skip_empty: bool = False  # whether training leaves out images without objects
+    images: bool = True  # whether image files are looked at
+    color_type: str = 'color'  # the pipeline's, of mmcv.imfrombytes
+    backend: str = 'cv2'  # the pipeline's, of mmcv.imfrombytes
+    tolerant: bool = False  # whether training goes on without images that cannot be decoded
+    segments: str = ''  # of panoptic annotations the folder of the PNGs; '' where they are of instances
+    things: Sequence[str] = ()  # names of the classes that are things, of panoptic annotations
+    place: str = 'train_dataloader.dataset'  # in the config
+
+    def read_image(self, path: str) -> np.ndarray | None:
+        """Decode an image file as LoadImageFromFile does: uint8 (H, W, 3) in BGR as a rule; None if that fails."""
+        try:
+            return mmcv.imfrombytes(Path(path).read_bytes(), flag=self.color_type, backend=self.backend)
+        except Exception:  # each decoder has its own ways to fail
+            return None
 
     @property
     def masks_needed(self) -> bool:
@@ -74,18 +59,24 @@ class CocoSplit:
         return self.masks_present or self.masks_scored
 
     @property
+    def scored_by_mmdet(self) -> bool:
+        """Whether COCOeval takes the values as they stand in the file."""
+        return self.scored and self.file_order
+
+    @property
     def annotated(self) -> bool:
         """Whether there must be annotations."""
         return self.trained or self.scored
 
 
-def _first(values: Sequence) -> dict[Any, int]:
-    """Return value -> position of the first entry that has it, for values that are ids."""
-    first = {}
-    for i, value in enumerate(values):
-        if is_id(value):
-            first.setdefault(value, i)
-    return first
+class Finding(NamedTuple):
+    """Where a rule is broken; numbers are positions in the file's lists."""
+
+    rule: str
+    detail: str = ''
+    image: int | None = None
+    annotation: int | None = None
+    category: int | None = None
 
 
 class CocoTables:
@@ -94,92 +85,90 @@ class CocoTables:
     Args:
         content (dict): Of the file.
         split (CocoSplit): What the run does with it.
-        dear (bool): Whether to look at every RLE and every image. Defaults to True.
-        decode (bool): Whether to decode every image, or only those in doubt. Defaults to True.
-        workers (int): Images to look at at a time. Defaults to 1.
-        progress (Callable): Is given the number of images that were looked at, and of all.
+        dear (bool): Whether to look at every RLE, every image and the geometry of polygons. Defaults to True.
+
+    Attributes:
+        lists: Place, a key of ``TABLES`` -> the entries of the file, ``{}`` for what is no entry.
+        read_as_numbers: Position of an object, key and value of what is text in the file, where our reader reads it.
     """
 
-    def __init__(
-        self,
-        content: dict[str, Any],
-        split: CocoSplit,
-        dear: bool = True,
-        decode: bool = True,
-        workers: int = 1,
-        progress: Callable[[int, int], None] = lambda done, total: None,
-    ) -> None:
-        self.split, self.dear, self.decode, self.workers, self.progress = split, dear, decode, workers, progress
-        # position, key and value of what is text in the file, where our reader reads it
+    def __init__(self, content: dict[str, Any], split: CocoSplit, dear: bool = True) -> None:
+        self.split, self.dear = split, dear
         self.read_as_numbers = [] if split.file_order else numbers_of_text(content.get('annotations') or [])
-        self.images, self.annotations, self.categories = (
-            [entry if isinstance(entry, dict) else {} for entry in content.get(name) or []]
-            for name in ('images', 'annotations', 'categories')
-        )
+        self.lists = {
+            place: [entry if isinstance(entry, dict) else {} for entry in content.get(name) or []]
+            for place, name in TABLES.items()
+        }
+        self.images, self.categories, self.annotations = self.lists.values()
 
-    def wrong(self, table: str) -> dict[int, list[str]]:
-        """Return position -> keys whose values cannot be used, of the entries of a table."""
-        needs_crowd, side = self.split.scored and self.split.file_order, is_side
-        if self.split.file_order and self.split.masks_scored:  # pycocotools takes no 40.0, and ours makes it 40
-            side = lambda value: is_side(value) and type(value) is int  # noqa: E731
-        checks = {
-            'images': dict(id=is_id, file_name=is_name, height=side, width=side),
-            'categories': dict(id=is_id, name=lambda value: isinstance(value, str) and value.strip() != ''),
-            'annotations': dict(
+    def finding(self, rule: str, row: int, detail: str = '', place: str = 'annotation') -> Finding:
+        """Return a finding at an entry; of an object, with its image."""
+        where = {place: int(row)}
+        if place == 'annotation' and self.image[row] >= 0:
+            where['image'] = int(self.image[row])
+        return Finding(rule, detail, **where)
+
+    @cached_property
+    def wrong(self) -> dict[str, dict[int, list[str]]]:
+        """Place -> position of an entry -> keys whose values cannot be used, where there are such."""
+
+        def is_size(value: Any) -> bool:
+            if self.split.file_order and self.split.masks_scored and type(value) is not int:
+                return False  # pycocotools takes no 40.0, and our reader makes it 40
+            return is_side(value)
+
+        checks = dict(
+            image=dict(id=is_id, file_name=is_name, height=is_size, width=is_size),
+            category=dict(id=is_id, name=lambda value: isinstance(value, str) and value.strip() != ''),
+            annotation=dict(
                 id=is_id,
                 image_id=is_id,
                 category_id=is_id,
                 area=lambda value: is_number(value) and value >= 0,
-                iscrowd=lambda value: is_flag(value) or (value is None and not needs_crowd),
+                iscrowd=lambda value: is_flag(value) or (value is None and not self.split.scored_by_mmdet),
                 ignore=lambda value: value is None or is_flag(value),
             ),
-        }[table]
-        found = {}
-        for key, right in checks.items():
-            for i, entry in enumerate(getattr(self, table)):
-                if not right(entry.get(key)):
-                    found.setdefault(i, []).append(key)
-        return found
-
-    @cached_property
-    def wrong_images(self) -> dict[int, list[str]]:
-        """Position -> keys that cannot be used; an image too large to be true has two of them."""
-        found = self.wrong('images')
-        for i, entry in enumerate(self.images):
-            if i not in found and entry['height'] * entry['width'] >= _MOST_PIXELS:
-                found[i] = ['height', 'width']
+        )
+        found = {place: {} for place in checks}
+        for place, rights in checks.items():
+            for i, entry in enumerate(self.lists[place]):
+                keys = [key for key, right in rights.items() if not right(entry.get(key))]
+                if place == 'image' and not keys and entry['height'] * entry['width'] >= _MOST_PIXELS:
+                    keys = ['height', 'width']
+                if keys:
+                    found[place][i] = keys
         return found
 
     @cached_property
     def sizes(self) -> np.ndarray:
         """(I, 2), height and width; 0 where the entry cannot be used."""
-        wrong = self.wrong_images
+        wrong = self.wrong['image']
         sizes = [(0, 0) if i in wrong else (e['height'], e['width']) for i, e in enumerate(self.images)]
         return np.array(sizes, np.int64).reshape(-1, 2)
 
     @cached_property
-    def image_at(self) -> dict[Any, int]:
-        """Id -> position of the image."""
-        return _first([entry.get('id') for entry in self.images])
+    def at(self) -> dict[str, dict[Any, int]]:
+        """``'image'`` and ``'category'`` -> id -> position of the first entry that has it."""
+        found = dict(image={}, category={})
+        for place, first in found.items():
+            for i, entry in enumerate(self.lists[place]):
+                if is_id(entry.get('id')):
+                    first.setdefault(entry['id'], i)
+        return found
 
-    @cached_property
-    def category_at(self) -> dict[Any, int]:
-        """Id -> position of the category."""
-        return _first([entry.get('id') for entry in self.categories])
-
-    def _positions(self, key: str, at: dict[Any, int]) -> np.ndarray:
-        values = (entry.get(key) for entry in self.annotations)
+    def _positions(self, place: str) -> np.ndarray:
+        at, values = self.at[place], [entry.get(f'{place}_id') for entry in self.annotations]
         return np.array([at.get(value, -1) if is_id(value) else -1 for value in values], np.int64)
 
     @cached_property
     def image(self) -> np.ndarray:
         """(N,), position of each object's image, -1 where there is none."""
-        return self._positions('image_id', self.image_at)
+        return self._positions('image')
 
     @cached_property
     def category(self) -> np.ndarray:
         """(N,), position of each object's category, -1 where there is none."""
-        return self._positions('category_id', self.category_at)
+        return self._positions('category')
 
     @cached_property
     def size(self) -> np.ndarray:
@@ -253,32 +242,17 @@ class CocoTables:
     @cached_property
     def masks(self) -> Masks:
         """The masks of all objects, read once."""
-        return Masks([entry.get('segmentation', NOTHING) for entry in self.annotations], self.size, self.dear)
+        return Masks(self.annotations, self.size, self.dear)
 
     @cached_property
     def opened(self) -> list[int]:
         """Positions of the images whose files are looked at: a part of them where there are many."""
         if not self.split.images:
             return []
-        rows = [i for i in range(len(self.images)) if i not in self.wrong_images]
+        rows = [i for i in range(len(self.images)) if i not in self.wrong['image']]
         if not self.dear and self.split.skip_empty:
             used = set(self.image.tolist())
             rows = [i for i in rows if i in used]
         if not self.dear and len(rows) > _OPENED:
             rows = [rows[i * len(rows) // _OPENED] for i in range(_OPENED)]
         return rows
-
-    @cached_property
-    def image_problems(self) -> list[tuple[int, Problem]]:
-        """Position of an image and what is wrong with its file."""
-        rows = self.opened
-        looks = look_at_images(
-            [self.images[i]['file_name'] for i in rows],
-            [tuple(self.sizes[i].tolist()) for i in rows],
-            self.split.folder,
-            Decoder(self.split.color_type, self.split.backend),
-            self.dear and self.decode,
-            self.workers,
-            self.progress,
-        )
-        return [(i, problem) for i, problems in zip(rows, looks) for problem in problems]

@@ -22,17 +22,9 @@ _BYTE_ORDER_MARKS = {b'\xef\xbb\xbf': 'UTF-8 with a byte order mark', b'\xff\xfe
 def read_json(path: str | Path) -> Any:
     """Read an annotation file in any of JSON's encodings: UTF-8, with or without a byte order mark, UTF-16, UTF-32.
 
-    Args:
-        path (str or Path): A JSON file.
-
-    Returns:
-        Any: Its contents.
-
     Raises:
         MissingFileError: If there is no such file.
         AnnotationError: If it cannot be read or is not JSON.
-
-    >>> content = read_json('export/annotations.json')  # doctest: +SKIP
     """
     if not os.path.isfile(path):  # Path's own fails at names that are too long
         raise MissingFileError(
@@ -64,17 +56,10 @@ def read_coco(path: str, annotated: bool = True, utf8_only: bool = False, panopt
         utf8_only (bool): Refuse what ``pycocotools.coco.COCO`` itself cannot read. Defaults to False.
         panoptic (bool): Whether it is one of segments, and not of instances. Defaults to False.
 
-    Returns:
-        dict: Its contents.
-
     Raises:
         MissingFileError: If there is no such file.
         AnnotationError: If it cannot be read, is not JSON, lacks a list, or is of instances and not of segments or the
             other way round.
-
-    >>> content = read_coco('data/coco/annotations/instances_val2017.json')  # doctest: +SKIP
-    >>> len(content['images'])  # doctest: +SKIP
-    5000
     """
     content = read_json(path)
     with open(path, 'rb') as file:
@@ -108,13 +93,8 @@ def read_coco(path: str, annotated: bool = True, utf8_only: bool = False, panopt
 def numbers_of_text(annotations: list[Any]) -> list[tuple[int, str, Any]]:
     """Turn ``area``, ``iscrowd`` and the numbers of ``bbox`` that are written as text into numbers.
 
-    Other text, such as that of ids and sizes, stays.
-
-    Args:
-        annotations (list): The objects of a COCO file, changed in place.
-
-    Returns:
-        list: Position, key and former value of what was changed.
+    Other text, such as that of ids and sizes, stays. The objects of a COCO file are changed in place; returned are
+    position, key and former value of what was changed.
 
     >>> objects = [dict(iscrowd='0', bbox=['1', '2.5', '3', '4'])]
     >>> [key for _, key, _ in numbers_of_text(objects)], objects

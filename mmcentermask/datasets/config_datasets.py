@@ -21,14 +21,13 @@ from mmcentermask.evaluation import CocoInstanceMetric
 from ..config_errors import named_building_errors
 from ..errors import AnnotationError, InputError, MissingFileError
 from .annotation_tables import CocoSplit
+from .class_rules import check_num_classes
 from .coco import CocoReader, read_coco
-from .load_annotations import LoadInstanceAnnotations
-from .load_image import LoadTrainingImage
+from .loading import LoadInstanceAnnotations, LoadTrainingImage
 from .panoptic import CityscapesPanopticDataset, PanopticDataset
-from .rules import check_num_classes
 from .values import listed
 
-__all__ = ['coco_splits', 'is_scored', 'leaves', 'num_classes_of']
+__all__ = ['coco_splits', 'leaves', 'num_classes_of']
 
 # Pattern of the types' names -> package that they import late, and its name for pip
 _PACKAGES = {
@@ -39,13 +38,7 @@ _PACKAGES = {
 
 
 def leaves(dataset_cfg: dict[str, Any]) -> Iterator[dict[str, Any]]:
-    """Find the datasets inside of wrappers such as RepeatDataset and ConcatDataset.
-
-    Args:
-        dataset_cfg (dict): The config of a dataset or of a wrapper.
-
-    Yields:
-        dict: The config of a dataset that is no wrapper.
+    """Find the configs of datasets inside of wrappers such as RepeatDataset and ConcatDataset.
 
     >>> [leaf['type'] for leaf in leaves(dict(type='RepeatDataset', dataset=dict(type='CocoDataset')))]
     ['CocoDataset']
@@ -60,41 +53,11 @@ def leaves(dataset_cfg: dict[str, Any]) -> Iterator[dict[str, Any]]:
 
 
 def num_classes_of(model: dict[str, Any]) -> int | None:
-    """Find the number of classes of a model.
-
-    Args:
-        model (dict): The model's config.
-
-    Returns:
-        int or None: None where it is not to be seen.
-    """
+    """Find the number of classes in the config of a model; None where it is not to be seen."""
     if model.get('num_classes') is not None:
         return model['num_classes']
     head = model.get('bbox_head') or {}
     return head.get('num_classes') if isinstance(head, dict) else None
-
-
-def _evaluators(cfg: Config, split: str) -> list:
-    evaluators = cfg.get(f'{split}_evaluator') or []
-    return [evaluators] if isinstance(evaluators, dict) else evaluators
-
-
-def _scored(cfg: Config, split: str) -> list[dict[str, Any]]:
-    """Return the evaluators that compare predictions with annotations."""
-    return [e for e in _evaluators(cfg, split) if isinstance(e, dict) and not e.get('format_only')]
-
-
-def is_scored(cfg: Config, split: str) -> bool:
-    """Whether predictions on a split are compared with its annotations.
-
-    Args:
-        cfg (Config): The whole config.
-        split (str): ``'train'``, ``'val'`` or ``'test'``.
-
-    Returns:
-        bool: False where they are only written, and where there is no evaluator.
-    """
-    return bool(_scored(cfg, split))
 
 
 def _check_package(part: Any) -> None:
@@ -144,25 +107,18 @@ def _folder(dataset: BaseDataset) -> str:
     return str(dataset.data_prefix.get('img') or dataset.data_prefix.get('img_path') or '')
 
 
-def _coco_metrics(cfg: Config, split: str) -> list[tuple[type, dict[str, Any]]]:
-    """Return the class and the config of each evaluator that compares with a COCO file."""
+def _coco_metrics(evaluators: list[dict[str, Any]]) -> list[tuple[str | None, dict[str, bool]]]:
+    """Return, of the evaluators that compare with a COCO file, the file, if they name one, and what CocoSplit notes."""
     metrics = []
-    for evaluator in _scored(cfg, split):
+    for evaluator in evaluators:
         kind = METRICS.get(evaluator['type']) if isinstance(evaluator['type'], str) else evaluator['type']
-        if kind is CocoMetric or (isinstance(kind, type) and issubclass(kind, CocoInstanceMetric)):
-            metrics.append((kind, evaluator))
+        ours = isinstance(kind, type) and issubclass(kind, CocoInstanceMetric)
+        if ours or kind is CocoMetric:
+            metric = evaluator.get('metric', 'bbox')
+            uses = dict(scored=True, file_order=not ours, classwise=bool(evaluator.get('classwise')))
+            uses['masks_scored'] = 'segm' in ([metric] if isinstance(metric, str) else metric)
+            metrics.append((evaluator.get('ann_file'), uses))
     return metrics
-
-
-def _metric_options(kind: type, evaluator: dict[str, Any]) -> dict[str, Any]:
-    """Return the attributes of CocoSplit that follow from a metric."""
-    metric = evaluator.get('metric', 'bbox')
-    return dict(
-        scored=True,
-        masks_scored='segm' in ([metric] if isinstance(metric, str) else metric),
-        file_order=not issubclass(kind, CocoInstanceMetric),
-        classwise=bool(evaluator.get('classwise')),
-    )
 
 
 def _split_of(dataset: CocoDataset, split: str, place: str) -> CocoSplit:
@@ -209,6 +165,26 @@ def _check_things_and_stuff(model: dict[str, Any], dataset: BaseDataset, place: 
         )
 
 
+def _checked_split(model: dict[str, Any], dataset: BaseDataset, name: str, place: str) -> CocoSplit | None:
+    """Check that a dataset has a file and the classes of the model; return None if the file is not one of COCO's."""
+    ann_file, num_classes = str(dataset.ann_file or ''), num_classes_of(model)
+    if ann_file and not os.path.isfile(ann_file):
+        read_coco(ann_file)  # says what is missing
+    if 'num_stuff_classes' in model:
+        _check_things_and_stuff(model, dataset, place)
+    if isinstance(dataset, CityscapesPanopticDataset):
+        return None
+    if ann_file and type(dataset).load_data_list in (CocoDataset.load_data_list, PanopticDataset.load_data_list):
+        split = _split_of(dataset, name, place)
+        split.num_classes = None if split.segments else num_classes
+        return split
+    classes = dataset.metainfo.get('classes')
+    sentence = classes is not None and check_num_classes(num_classes, classes, ann_file or place)
+    if sentence:
+        raise AnnotationError(f'{sentence}.')
+    return None
+
+
 def coco_splits(cfg: Config, names: Iterable[str]) -> list[CocoSplit]:
     """List the COCO datasets of a config in local files, those of the same files once.
 
@@ -216,8 +192,7 @@ def coco_splits(cfg: Config, names: Iterable[str]) -> list[CocoSplit]:
         cfg (Config): The whole config.
         names (Iterable[str]): Of ``'train'``, ``'val'`` and ``'test'``; each must have a dataloader.
 
-    Returns:
-        list: Each with what the run does with it. An evaluator with a file of its own counts as one more.
+    An evaluator with a file of its own counts as one more.
 
     Raises:
         InputError: If a folder, a file or a package is missing, or the classes do not fit the model.
@@ -226,49 +201,38 @@ def coco_splits(cfg: Config, names: Iterable[str]) -> list[CocoSplit]:
     ['data/coco/annotations/instances_train2017.json']
     """
     init_default_scope(cfg.get('default_scope', 'mmdet'))
-    num_classes, splits = num_classes_of(cfg.model), {}
+    splits = {}
     for name in names:
         place = f'{name}_dataloader.dataset'
         if not cfg.get(f'{name}_dataloader'):
             raise InputError(f'the config has no {name}_dataloader: give one that has.')
         parts = list(leaves(cfg[f'{name}_dataloader']['dataset']))
-        for part in (*parts, *_evaluators(cfg, name)):
+        evaluators = cfg.get(f'{name}_evaluator') or []
+        evaluators = [evaluators] if isinstance(evaluators, dict) else evaluators
+        for part in (*parts, *evaluators):
             _check_package(part)
-        metrics = {_same(e['ann_file']): (kind, e) for kind, e in _coco_metrics(cfg, name) if e.get('ann_file')}
-        unnamed = [metric for metric in _coco_metrics(cfg, name) if not metric[1].get('ann_file')]
-        classes = None
+        scoring = [e for e in evaluators if isinstance(e, dict) and not e.get('format_only')]
+        metrics, classes, predicted = _coco_metrics(scoring), None, set()
         for part in parts:
             dataset = _open(part, place)
             if dataset is None:
                 continue
-            ann_file, classes = str(dataset.ann_file or ''), dataset.metainfo.get('classes')
-            if ann_file and not os.path.isfile(ann_file):
-                read_coco(ann_file)  # says what is missing
-            if 'num_stuff_classes' in cfg.model:
-                _check_things_and_stuff(cfg.model, dataset, place)
-            if isinstance(dataset, CityscapesPanopticDataset):
+            classes = dataset.metainfo.get('classes')
+            split = _checked_split(cfg.model, dataset, name, place)
+            if split is None:
                 continue
-            known = (CocoDataset.load_data_list, PanopticDataset.load_data_list)
-            if not ann_file or type(dataset).load_data_list not in known:
-                sentence = classes is not None and check_num_classes(num_classes, classes, ann_file or place)
-                if sentence:
-                    raise AnnotationError(f'{sentence}.')
-                continue
-            split = _split_of(dataset, name, place)
-            split.num_classes = None if split.segments else num_classes
+            predicted.add(_same(split.ann_file))
             if name != 'train':
-                split.scored = is_scored(cfg, name)
-                for metric in (*unnamed, metrics.pop(_same(ann_file), None)):
-                    if metric is not None:
-                        _join(split, CocoSplit(name, ann_file, trained=False, **_metric_options(*metric)))
+                split.scored = bool(scoring)
+                for path, uses in metrics:
+                    if not path or _same(path) == _same(split.ann_file):
+                        _join(split, uses)
             _add(splits, split)
-        for kind, evaluator in metrics.values():
-            if '://' not in evaluator['ann_file']:
-                options = _metric_options(kind, evaluator)
-                place = f'{name}_evaluator'
-                split = CocoSplit(place, evaluator['ann_file'], '', classes, num_classes, trained=False, **options)
-                split.images, split.masks, split.place = False, split.masks_scored, place
-                _add(splits, split)
+        for path, uses in metrics:
+            if path and '://' not in path and _same(path) not in predicted:
+                place, about = f'{name}_evaluator', dict(trained=False, masks=uses['masks_scored'], images=False)
+                num_classes = num_classes_of(cfg.model)
+                _add(splits, CocoSplit(place, path, '', classes, num_classes, place=place, **about, **uses))
     return list(splits.values())
 
 
@@ -279,16 +243,14 @@ def _same(path: str) -> str:
 def _add(splits: dict, split: CocoSplit) -> None:
     """Add a split to those of other files, or to what else is done with its files."""
     key = (_same(split.ann_file), _same(split.folder), split.images, tuple(split.classes or ()))
-    if key in splits:
-        _join(splits[key], split)
-    else:
-        splits[key] = split
+    first = splits.setdefault(key, split)
+    if first is not split:
+        if split.name not in first.name.split(', '):
+            first.name += f', {split.name}'
+        _join(first, vars(split))
 
 
-def _join(split: CocoSplit, other: CocoSplit) -> None:
-    """Let ``split`` stand for both."""
-    if other.name not in split.name.split(', '):
-        split.name += f', {other.name}'
+def _join(split: CocoSplit, uses: dict[str, Any]) -> None:
+    """Note what else is done with the files of a split."""
     for use in ('trained', 'scored', 'masks', 'masks_scored', 'masks_present', 'file_order', 'classwise'):
-        setattr(split, use, getattr(split, use) or getattr(other, use))
-    split.tolerant = split.tolerant and not split.scored
+        setattr(split, use, getattr(split, use) or uses.get(use, False))

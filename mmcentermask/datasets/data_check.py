@@ -50,7 +50,7 @@ def check_data_for_testing(cfg: Config) -> None:
 
 
 def _check(cfg: Config, names: list[str]) -> None:
-    inspections = []
+    inspections, warnings = [], []
     for split in coco_splits(cfg, names):
         inspection = inspect_dataset(split, dear=False, decode=False, workers=16)
         errors = [name for name in inspection.found if inspection.is_error(name)]
@@ -60,11 +60,9 @@ def _check(cfg: Config, names: list[str]) -> None:
             kind = _KINDS.get(errors[0], AnnotationError)
             raise kind(f'{sentence(inspection, errors[0])}{more}')
         inspections.append(inspection)
-    for inspection in inspections:
-        for name in inspection.found:
-            _warn(sentence(inspection, name))
-    for line in compare_splits(inspections):
-        _warn(line)
+        warnings += [sentence(inspection, name) for name in inspection.found]
+    for line in (*warnings, *compare_splits(inspections)):
+        print(f'warning: {line}', file=sys.stderr, flush=True)
 
 
 @contextmanager
@@ -94,32 +92,22 @@ def named_image_errors(cfg: Config, *names: str) -> Iterator[None]:
         raise
 
 
-def _warn(line: str) -> None:
-    print(f'warning: {line}', file=sys.stderr, flush=True)
-
-
 def compare_splits(inspections: Sequence[Inspection]) -> list[str]:
     """Compare the datasets of a run with each other.
 
-    Args:
-        inspections (Sequence[Inspection]): Of all datasets of the run.
-
-    Returns:
-        list: A warning for each scored dataset that has images which are trained on.
+    Returns a warning for each scored dataset that has images which are trained on.
 
     Raises:
         AnnotationError: If an evaluator's file is not that of the images which are predicted.
     """
-    for inspection in inspections:
-        split = inspection.split
-        if split.place.endswith('_evaluator'):
-            loader = split.place.replace('_evaluator', '_dataloader.dataset')
-            _check_evaluator(inspection, [other for other in inspections if other.split.place == loader])
     trained = {path for inspection in inspections if inspection.split.trained for path in _image_paths(inspection)}
     lines = []
     for inspection in inspections:
-        split, paths = inspection.split, _image_paths(inspection) if inspection.split.scored else []
-        shared = [path for path in paths if path in trained]
+        split, paths = inspection.split, _image_paths(inspection)
+        if split.place.endswith('_evaluator'):
+            loader = split.place.replace('_evaluator', '_dataloader.dataset')
+            _check_evaluator(inspection, [other for other in inspections if other.split.place == loader])
+        shared = [path for path in paths if split.scored and path in trained]
         if shared:
             lines.append(
                 f'{len(shared)} of the {len(paths)} images of {split.ann_file} ({split.name}) are both trained on and '
@@ -133,11 +121,8 @@ def _image_paths(inspection: Inspection) -> list[str]:
     if not inspection.split.images:
         return []
     folder = os.path.realpath(inspection.split.folder)
-    return [
-        os.path.normpath(os.path.join(folder, e['file_name']))
-        for e in inspection.tables.images
-        if is_name(e.get('file_name'))
-    ]
+    names = [entry.get('file_name') for entry in inspection.tables.images]
+    return [os.path.normpath(os.path.join(folder, name)) for name in names if is_name(name)]
 
 
 def _check_evaluator(inspection: Inspection, predicted: list[Inspection]) -> None:

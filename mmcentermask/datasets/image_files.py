@@ -8,13 +8,13 @@ from typing import NamedTuple
 from urllib.parse import unquote
 
 import cv2
-import mmcv
 import numpy as np
 from PIL import Image
 
 from ..image_inputs import FULL_RANGE
+from .annotation_tables import CocoSplit
 
-__all__ = ['Decoder', 'Problem', 'look_at_images']
+__all__ = ['Problem', 'Progress', 'look_at_images']
 
 _BATCH = 256  # images that are under way at most
 _TAIL = 32
@@ -22,30 +22,8 @@ _TAIL = 32
 _ENDS = {b'\xff\xd8\xff': b'\xff\xd9', b'\x89PNG': b'IEND', b'BM': b'', b'RIFF': b''}
 
 
-class Problem(NamedTuple):
-    """What is wrong with an image file: the name of a rule, and what was found."""
-
-    rule: str
-    detail: str
-
-
-class Decoder:
-    """Decodes an image file as LoadImageFromFile does.
-
-    Args:
-        color_type (str): Of ``mmcv.imfrombytes``. Defaults to 'color'.
-        backend (str): Of ``mmcv.imfrombytes``. Defaults to 'cv2'.
-    """
-
-    def __init__(self, color_type: str = 'color', backend: str = 'cv2') -> None:
-        self.color_type, self.backend = color_type, backend
-
-    def __call__(self, path: str) -> np.ndarray | None:
-        """Return the image, uint8 (H, W, 3) in BGR as a rule; None if it cannot be decoded."""
-        try:
-            return mmcv.imfrombytes(Path(path).read_bytes(), flag=self.color_type, backend=self.backend)
-        except Exception:  # each decoder has its own ways to fail
-            return None
+Progress = Callable[[int, int], None]  # is given the number of images that were looked at, and of all
+Problem = tuple[str, str]  # the name of a rule, and what was found
 
 
 class _Header(NamedTuple):
@@ -91,109 +69,90 @@ def _depth(path: str) -> tuple[str, int, int]:
     channels = image.shape[2] if image.ndim == 3 else 1
     if channels > 4:
         return f'{channels} channels, of which 3 are read', 0, channels
-    if image.dtype == np.uint8:
-        return '', 0, channels
     if image.dtype == np.uint16:
         peak = int(image.max())
         return f'16 bits a channel with values up to {peak}, of which the upper 8 bits are read', peak, channels
-    return f'{image.dtype} values, which are cut at 255', 0, channels
+    return '' if image.dtype == np.uint8 else f'{image.dtype} values, which are cut at 255', 0, channels
 
 
-def _look(path: str, size: tuple[int, int] | None, decoder: Decoder, decode: bool) -> tuple[list[Problem], int]:
-    """Return the problems of an image file, and the largest value if it has 16 bits a channel.
-
-    A size of None is not compared.
-    """
+def _look(path: str, size: tuple[int, int], split: CocoSplit, decode: bool) -> tuple[list[Problem], int]:
+    """Return the problems of an image file, and the largest value if it has 16 bits a channel."""
     if not os.path.lexists(path):
         others = [path.replace('\\', '/'), unquote(path), str(Path(path).parent.parent / Path(path).name)]
         others += [str(Path(path).with_suffix(case(Path(path).suffix))) for case in (str.lower, str.upper)]
         near = next((f'; there is {other}' for other in others if os.path.isfile(other)), '')
-        return [Problem('image-missing', path + near)], 0
+        return [('image-missing', path + near)], 0
     if not Path(path).is_file():
-        return [Problem('image-damaged', f'{path} is no ordinary file')], 0  # a pipe would keep us waiting for ever
+        return [('image-damaged', f'{path} is no ordinary file')], 0  # a pipe would keep us waiting for ever
     try:
         header = _header(path)
     except OSError as error:
-        return [Problem('image-damaged', f'{path}: {error.strerror}')], 0
-    found = (header.height, header.width)
-    turned = header.orientation != 1
-    if decode or turned or not header.complete or (size is not None and found != size):
-        image = decoder(path)
+        return [('image-damaged', f'{path}: {error.strerror}')], 0
+    found, turned = (header.height, header.width), header.orientation != 1
+    if decode or turned or not header.complete or found != size:
+        image = split.read_image(path)
         if image is None:
             detail, peak, _ = _depth(path)  # some decoders fail at floating-point values
             if detail and not peak:
-                return [Problem('image-depth', f'{path} has {detail}')], 0
-            return [Problem('image-damaged', f'{path}{"" if os.path.getsize(path) else " is empty"}')], 0
+                return [('image-depth', f'{path} has {detail}')], 0
+            return [('image-damaged', f'{path}{"" if os.path.getsize(path) else " is empty"}')], 0
         found = image.shape[:2]
-    upright = 'ignore_orientation' in decoder.color_type or decoder.color_type == 'unchanged'
-    if size is not None and found != size:
+    if 'ignore_orientation' in split.color_type or split.color_type == 'unchanged':
+        turned = False
+    if found != size:
         detail = f'{path} is {found[1]} x {found[0]} as it is read, not {size[1]} x {size[0]}'
         if found == size[::-1]:
-            detail += ', turned by its EXIF orientation' if turned and not upright else ', width and height swapped'
-        return [Problem('image-size', detail)], 0
-    problems = []
-    if size is not None and turned and not upright and (header.orientation < 5 or found[0] == found[1]):
-        problems.append(Problem('image-turned', f'{path} has EXIF orientation {header.orientation}'))
-    if not decoder.color_type.startswith(('color', 'gray')):
+            detail += ', turned by its EXIF orientation' if turned else ', width and height swapped'
+        return [('image-size', detail)], 0
+    problems, detail, peak, alpha = [], '', 0, header.alpha
+    if turned and (header.orientation < 5 or found[0] == found[1]):
+        problems.append(('image-turned', f'{path} has EXIF orientation {header.orientation}'))
+    if not split.color_type.startswith(('color', 'gray')):
         return problems, 0
-    if header.alpha:
-        problems.append(Problem('image-alpha', path))
-    if header.eight_bits:
-        return problems, 0
-    detail, peak, channels = _depth(path)
-    if channels == 4 and not header.alpha:
-        problems.append(Problem('image-alpha', path))
+    if not header.eight_bits:
+        detail, peak, channels = _depth(path)
+        alpha = alpha or channels == 4
+    if alpha:
+        problems.append(('image-alpha', path))
     if detail:
-        problems.append(Problem('image-depth', f'{path} has {detail}'))
+        problems.append(('image-depth', f'{path} has {detail}'))
     return problems, peak
-
-
-def _elsewhere(folder: str, path: str) -> bool:
-    """Whether a path leads out of the folder, without a look at links, which are the owner's own."""
-    folder = os.path.abspath(folder)
-    return os.path.commonpath([folder, os.path.abspath(path)]) != folder
 
 
 def look_at_images(
     names: Sequence[str],
-    sizes: Sequence[tuple[int, int] | None],
-    folder: str,
-    decoder: Decoder,
+    sizes: Sequence[tuple[int, int]],
+    split: CocoSplit,
     decode: bool = True,
     workers: int = 1,
-    progress: Callable[[int, int], None] = lambda done, total: None,
+    progress: Progress = lambda done, total: None,
 ) -> list[list[Problem]]:
-    """Look at image files.
+    """Look at image files, and return the problems of each.
 
     16-bit images are accepted where one of them uses the upper half of the range: their upper 8 bits then are the
     image. Where none does, they hold 12 bits, say, and would be read almost black.
 
     Args:
-        names (Sequence[str]): File names, below ``folder``.
-        sizes (Sequence): Height and width that the entry of each says; None is not compared.
-        folder (str): The folder of the images; '' takes the names as paths.
-        decoder (Decoder): Reads as the run does.
+        names (Sequence[str]): File names, below the folder of the split; where that is '' they are paths.
+        sizes (Sequence): Height and width that the entry of each says.
+        split (CocoSplit): Says how a run reads them.
         decode (bool): Decode each image; else only those whose first and last bytes raise a question.
         workers (int): Threads; the decoder lets go of Python's lock. Defaults to 1.
-        progress (Callable): Is given the number of images that were looked at, and of all.
-
-    Returns:
-        list: The problems of each image.
+        progress (Progress): Defaults to none.
     """
-    found, peaks = [], []
+    found, peaks, folder = [], [], os.path.abspath(split.folder)
     with ThreadPoolExecutor(workers) as pool:
         for start in range(0, len(names), _BATCH):
-            paths = [os.path.join(folder, name) for name in names[start : start + _BATCH]]
-            looks = pool.map(
-                lambda path, size: _look(path, size, decoder, decode), paths, sizes[start : start + _BATCH]
-            )
+            paths = [os.path.join(split.folder, name) for name in names[start : start + _BATCH]]
+            looks = pool.map(lambda path, size: _look(path, size, split, decode), paths, sizes[start : start + _BATCH])
             for path, (problems, peak) in zip(paths, looks):
-                if folder and _elsewhere(folder, path):
-                    problems.append(Problem('image-elsewhere', path))
+                # without a look at links, which are the owner's own
+                if split.folder and os.path.commonpath([folder, os.path.abspath(path)]) != folder:
+                    problems.append(('image-elsewhere', path))
                 found.append(problems)
                 peaks.append(peak)
                 progress(len(found), len(names))
     if max(peaks, default=0) >= FULL_RANGE:
         for problems, peak in zip(found, peaks):
-            problems[:] = [p for p in problems if not (peak and p.rule == 'image-depth')]
+            problems[:] = [problem for problem in problems if not (peak and problem[0] == 'image-depth')]
     return found

@@ -1,17 +1,25 @@
 """Applies the rules to a COCO dataset."""
 
-from collections.abc import Callable
+from collections import defaultdict
+from itertools import chain
 from typing import NamedTuple
 
-from . import class_rules, entry_rules, geometry_rules  # noqa: F401 - put their rules into the table
-from .annotation_tables import CocoSplit, CocoTables
+import numpy as np
+
+from .annotation_tables import CocoSplit, CocoTables, Finding
+from .class_rules import check_classes, check_usable
 from .coco import read_coco
-from .panoptic_rules import segments_as_objects
-from .rules import RULES, Finding
+from .entry_rules import check_entries, check_ids, check_images, check_objects
+from .geometry_rules import check_boxes, check_masks
+from .image_files import Progress
+from .panoptic_rules import check_panoptic, segments_as_objects
+from .rules import RULES
 
 __all__ = ['Inspection', 'inspect_dataset']
 
-_FOLLOWING = ('classes', 'nothing-usable', 'many-lost', 'class-empty')  # from other faults, which are told first
+_CHECKS = (
+    check_entries, check_ids, check_objects, check_boxes, check_masks, check_panoptic, check_classes, check_usable,
+)  # fmt: skip
 _TOLERATED = 0.1  # share of damaged images that training goes on without; more is a broken copy of the data
 
 
@@ -38,7 +46,7 @@ def inspect_dataset(
     dear: bool = True,
     decode: bool = True,
     workers: int = 1,
-    progress: Callable[[int, int], None] = lambda done, total: None,
+    progress: Progress = lambda done, total: None,
 ) -> Inspection:
     """Apply the rules to a COCO dataset; nothing is written.
 
@@ -47,28 +55,22 @@ def inspect_dataset(
         dear (bool): Whether to apply those rules that take time, and to open all images. Defaults to True.
         decode (bool): Whether to decode all of them, or only those in doubt. Defaults to True.
         workers (int): Images to look at at a time. Defaults to 1.
-        progress (Callable): Is given the number of images that were looked at, and of all.
-
-    Returns:
-        Inspection: What was found.
+        progress (Progress): Defaults to none.
 
     Raises:
-        MissingFileError: If there is no annotation file.
-        AnnotationError: If it is not JSON or lacks a list.
+        InputError: As ``read_coco``.
 
     >>> split = CocoSplit('train', 'data/annotations/train.json', 'data/train')
     >>> inspect_dataset(split).count(errors=True)  # doctest: +SKIP
     0
     """
     content = read_coco(split.ann_file, split.annotated, utf8_only=split.file_order, panoptic=bool(split.segments))
-    if split.segments:
-        content = segments_as_objects(content)
-    tables = CocoTables(content, split, dear, decode, workers, progress)
-    found = {}
-    for name, entry in RULES.items():
-        those = list(entry.check(tables)) if dear or not entry.dear else []
-        if those:
-            found[name] = those
-    inspection = Inspection(split, tables, found)
-    order = sorted(found, key=lambda name: (not inspection.is_error(name), name in _FOLLOWING))
+    tables = CocoTables(segments_as_objects(content) if split.segments else content, split, dear)
+    found = defaultdict(list)
+    with np.errstate(invalid='ignore', divide='ignore'):  # of boxes that are NaN
+        of_images = check_images(tables, dear and decode, workers, progress)
+        for finding in chain(of_images, *(check(tables) for check in _CHECKS)):
+            found[finding.rule].append(finding)
+    inspection = Inspection(split, tables, {name: found[name] for name in RULES if name in found})
+    order = sorted(inspection.found, key=lambda name: not inspection.is_error(name))
     return inspection._replace(found={name: found[name] for name in order})

@@ -43,21 +43,17 @@ class LegacyResize(Resize):
         backend (str): Defaults to 'pillow'.
         **kwargs: As Resize; ``keep_ratio`` is always on.
 
-    >>> LegacyResize(scale=(1333, 800)).size_of(width=640, height=427)
-    (1199, 800)
+    >>> LegacyResize(scale=(1333, 800))(dict(img=np.zeros((427, 640, 3), np.uint8)))['img'].shape
+    (800, 1199, 3)
     """
 
     def __init__(self, scale: tuple[int, int], backend: str = 'pillow', **kwargs) -> None:
         kwargs['keep_ratio'] = False  # the size is computed here
         super().__init__(scale=scale, backend=backend, **kwargs)
 
-    def size_of(self, width: int, height: int) -> tuple[int, int]:
-        """Return width and height in pixels that an image of ``width`` x ``height`` is resized to."""
-        return legacy_size(width, height, self.scale)
-
     def _resize_img(self, results: dict) -> None:
         height, width = results['img'].shape[:2]
-        results['scale'] = self.size_of(width, height)
+        results['scale'] = legacy_size(width, height, self.scale)
         super()._resize_img(results)
 
 

@@ -1,18 +1,15 @@
 """Reads the masks of a COCO file, whatever stands in them; pycocotools, which trusts RLEs, gets only checked ones."""
 
-from functools import cached_property
+from collections.abc import Iterator
 from itertools import chain
-from typing import Any
 
 import numpy as np
 from pycocotools import mask as mask_api
 
 from ..structures.rle import counts_of
-from .values import LARGEST, shown
+from .values import LARGEST, found_in, shown
 
-__all__ = ['NOTHING', 'Masks', 'rle_problem']
-
-NOTHING = object()  # in the place of a value that is not there
+__all__ = ['Masks', 'rle_problem']
 
 _NUMBERS = {int, float}
 _CHUNK = 50000  # polygons at a time, which bounds the memory
@@ -20,40 +17,40 @@ _DECODED = 20000  # compressed RLEs that a cheap check decodes
 
 
 class Masks:
-    """The masks of N objects, P polygons among them.
+    """The masks of N objects.
 
     Args:
-        forms (list): N values of ``segmentation``, ``NOTHING`` where there is none.
+        entries (list): N entries of a COCO file.
         size (ndarray): (N, 2), height and width of each object's image; 0 where that is not known.
-        dear (bool): Whether to decode all RLEs, where there are many. Defaults to True.
+        dear (bool): Whether to look at the geometry of polygons, and to decode all RLEs, where there are many.
 
     Attributes:
         problems: Name of a rule, number of the object and what was found.
         usable: (N,), whether the pipeline can make a mask of it.
         covered: (N, 4), x1, y1, x2, y2 of what the mask covers; NaN where that is not known.
-        polygons: P lists of x1, y1, x2, y2, ...
-        owner: (P,), the object of each.
     """
 
-    def __init__(self, forms: list[Any], size: np.ndarray, dear: bool = True) -> None:
+    def __init__(self, entries: list[dict], size: np.ndarray, dear: bool) -> None:
         self.problems: list[tuple[str, int, str]] = []
-        self.usable = np.zeros(len(forms), bool)
-        self.covered = np.full((len(forms), 4), np.nan)
-        self.polygons: list[list[float]] = []
-        owner, rles = [], []
-        for row, form in enumerate(forms):
+        self.usable = np.zeros(len(entries), bool)
+        self.covered = np.full((len(entries), 4), np.nan)
+        self._polygons: list[list[float]] = []
+        self._owner: list[int] = []  # the object of each
+        rles = []
+        for row, entry in enumerate(entries):
+            form = entry.get('segmentation')
             if type(form) is dict:
-                rles.append(row)
+                rles.append((form, row))
             elif type(form) is list and form:
-                self._sort_polygons(form, row, owner)
+                self._sort_polygons(form, row)
             else:
-                found = 'no segmentation' if form is NOTHING else f'segmentation is {shown(form)}'
-                self.problems.append(('mask-missing', row, found))
-        self.owner = np.array(owner, np.int64)
+                self.problems.append(('mask-missing', row, found_in(entry, 'segmentation')))
         self._measure_polygons()
-        self._measure_rles(forms, rles, size, 1 if dear else max(1, len(rles) // _DECODED))
+        if dear:
+            self._check_geometry()
+        self._measure_rles(rles, size, 1 if dear else max(1, len(rles) // _DECODED))
 
-    def _sort_polygons(self, form: list, row: int, owner: list[int]) -> None:
+    def _sort_polygons(self, form: list, row: int) -> None:
         for number, part in enumerate(form, 1):
             which = f'part {number} of {len(form)}'
             if type(part) is not list or len(part) % 2 or not _NUMBERS.issuperset(map(type, part)):
@@ -62,31 +59,39 @@ class Masks:
             if len(part) < 6:
                 self.problems.append(('polygon-short', row, f'{which} has {len(part) // 2}'))
             else:
-                self.polygons.append(part)
-                owner.append(row)
+                self._polygons.append(part)
+                self._owner.append(row)
+
+    def _chunks(self) -> Iterator[tuple[list[list[float]], np.ndarray, np.ndarray, np.ndarray]]:
+        """Yield some polygons at a time: themselves, their objects, all points, (p, 2), and the first one of each."""
+        for start in range(0, len(self._polygons), _CHUNK):
+            polygons, owner = self._polygons[start : start + _CHUNK], self._owner[start : start + _CHUNK]
+            try:
+                numbers = np.fromiter(chain.from_iterable(polygons), np.float64)
+            except OverflowError:  # of a whole number with hundreds of digits
+                numbers = np.array([max(min(value, 1e300), -1e300) for value in chain.from_iterable(polygons)])
+            begin = np.cumsum([0, *(len(polygon) // 2 for polygon in polygons[:-1])])
+            yield polygons, np.array(owner), numbers.reshape(-1, 2), begin
 
     def _measure_polygons(self) -> None:
         """Find what polygons cover; those with numbers beyond all bounds are taken out."""
-        finite = np.zeros(len(self.polygons), bool)
-        for start in range(0, len(self.polygons), _CHUNK):
-            parts, owner = self.polygons[start : start + _CHUNK], self.owner[start : start + _CHUNK]
-            flat, begin = _flattened(parts)
-            corners = [f.reduceat(flat[axis::2], begin) for f in (np.minimum, np.maximum) for axis in (0, 1)]
-            bounds = np.stack(corners, axis=1)
-            right = (np.abs(bounds) < LARGEST).all(1)
-            finite[start : start + _CHUNK] = right
-            np.fmin.at(self.covered[:, :2], owner[right], bounds[right, :2])
-            np.fmax.at(self.covered[:, 2:], owner[right], bounds[right, 2:])
-        for i in np.flatnonzero(~finite):
-            self.problems.append(('polygon-invalid', int(self.owner[i]), 'a number is not finite or beyond 1e9'))
-        self.polygons = [part for part, right in zip(self.polygons, finite) if right]
-        self.owner = self.owner[finite]
-        self.usable[self.owner] = True
+        kept, owners = [], []
+        for polygons, owner, points, begin in self._chunks():
+            low, high = np.minimum.reduceat(points, begin), np.maximum.reduceat(points, begin)
+            right = ((np.abs(low) < LARGEST) & (np.abs(high) < LARGEST)).all(1)
+            np.fmin.at(self.covered[:, :2], owner[right], low[right])
+            np.fmax.at(self.covered[:, 2:], owner[right], high[right])
+            for row in owner[~right].tolist():
+                self.problems.append(('polygon-invalid', row, 'a number is not finite or beyond 1e9'))
+            kept += [polygon for polygon, finite in zip(polygons, right) if finite]
+            owners += owner[right].tolist()
+        self._polygons, self._owner = kept, owners
+        self.usable[owners] = True
 
-    def _measure_rles(self, forms: list[Any], rows: list[int], size: np.ndarray, step: int) -> None:
+    def _measure_rles(self, rles: list[tuple[dict, int]], size: np.ndarray, step: int) -> None:
         """Check RLEs, and find what they cover; of the compressed ones, decode one in ``step``."""
-        for number, row in enumerate(rows):
-            form, (height, width) = forms[row], size[row].tolist()
+        for number, (form, row) in enumerate(rles):
+            height, width = size[row].tolist()
             if not height:
                 continue
             problem = rle_problem(form, height, width, decode=number % step == 0)
@@ -103,39 +108,26 @@ class Masks:
                     self.usable[row] = False
                     self.problems.append(('mask-missing', row, 'the RLE covers no pixel'))
 
-    @cached_property
-    def geometry(self) -> list[tuple[str, int, str]]:
-        """Rule, object and detail of polygons that cross themselves or cover nothing.
+    def _check_geometry(self) -> None:
+        """Find polygons that cross themselves or cover nothing.
 
         One that only touches itself is neither: nobody can doubt its filling.
         """
-        import shapely  # only the dear rules need it
+        import shapely  # nothing else needs it
 
-        found = []
-        for start in range(0, len(self.polygons), _CHUNK):
-            parts, owner = self.polygons[start : start + _CHUNK], self.owner[start : start + _CHUNK]
-            flat, begin = _flattened(parts)
-            ring = np.repeat(np.arange(len(parts)), np.diff([*begin, len(flat) // 2]))
-            shapes = shapely.polygons(shapely.linearrings(flat.reshape(-1, 2), indices=ring))
+        for polygons, owner, points, begin in self._chunks():
+            ring = np.repeat(np.arange(len(polygons)), np.diff([*begin, len(points)]))
+            shapes = shapely.polygons(shapely.linearrings(points, indices=ring))
             empty = shapely.area(shapes) == 0
             # a polygon that doubles back on itself can have no signed area, and is still one that crosses itself
             for i in np.flatnonzero(~shapely.is_valid(shapes)):
                 reason = shapely.is_valid_reason(shapes[i])
-                if reason.startswith('Self-intersection') and not (empty[i] and _is_line(parts[i])):
+                if reason.startswith('Self-intersection') and not (empty[i] and _is_line(polygons[i])):
                     empty[i] = False
                     x, y = (float(value) for value in reason[len('Self-intersection[') : -1].split())
-                    found.append(('polygon-crossing', int(owner[i]), f'at [{x:.1f}, {y:.1f}]'))
-            found += [('polygon-flat', int(owner[i]), f'{len(parts[i]) // 2} points') for i in np.flatnonzero(empty)]
-        return found
-
-
-def _flattened(parts: list[list[float]]) -> tuple[np.ndarray, np.ndarray]:
-    """Return all numbers of polygons, and the number of the first point of each."""
-    try:
-        flat = np.fromiter(chain.from_iterable(parts), np.float64)
-    except OverflowError:  # of a whole number with hundreds of digits
-        flat = np.array([max(min(value, 1e300), -1e300) for value in chain.from_iterable(parts)])
-    return flat, np.cumsum([0, *(len(part) // 2 for part in parts[:-1])])
+                    self.problems.append(('polygon-crossing', int(owner[i]), f'at [{x:.1f}, {y:.1f}]'))
+            for i in np.flatnonzero(empty):
+                self.problems.append(('polygon-flat', int(owner[i]), f'{len(polygons[i]) // 2} points'))
 
 
 def _is_line(polygon: list[float]) -> bool:
@@ -144,16 +136,10 @@ def _is_line(polygon: list[float]) -> bool:
 
 
 def rle_problem(form: dict, height: int, width: int, decode: bool = True) -> tuple[str, str] | None:
-    """Say what is wrong with an RLE.
+    """Say what is wrong with a ``segmentation`` of ``size`` and ``counts``, in an image of that height and width.
 
-    Args:
-        form (dict): A ``segmentation`` with ``size`` and ``counts``.
-        height (int): Of the image.
-        width (int): Of the image.
-        decode (bool): Whether to decode compressed counts, too. Defaults to True.
-
-    Returns:
-        tuple or None: Name of the rule and what was found; None where nothing is wrong.
+    Returns the name of the rule and what was found, None where nothing is wrong. Compressed counts are looked into only
+    with ``decode``.
     """
     size, counts = form.get('size'), form.get('counts')
     if not isinstance(size, list) or len(size) != 2 or any(type(side) is not int for side in size):

@@ -12,6 +12,7 @@ import numpy as np
 from pycocotools import mask as mask_api
 
 from ..structures import encode_segment_ids
+from ..structures.rle import counts_of
 from .shapes import CLASSES, DEFAULT, HARD, STUFF, Instance, draw
 
 FORMAT = 4  # raise it whenever the same parameters would give other images
@@ -38,12 +39,6 @@ def _polygons(mask: np.ndarray) -> list[list[float]]:
     return polygons
 
 
-def _rle(mask: np.ndarray) -> dict:
-    """Uncompressed RLE of a mask: down the columns, the first count being of zeros."""
-    ends = np.flatnonzero(np.diff(mask.ravel(order='F'), prepend=0))
-    return dict(size=list(mask.shape), counts=np.diff(ends, prepend=0, append=mask.size).tolist())
-
-
 def segmentation(rng: np.random.Generator, instance: Instance) -> list | dict:
     """The COCO ``segmentation`` of an instance, ready for JSON.
 
@@ -56,10 +51,11 @@ def segmentation(rng: np.random.Generator, instance: Instance) -> list | dict:
         drawn = decode(polygons, mask.shape)
         if (drawn & mask).sum() >= 0.95 * (drawn | mask).sum():
             return polygons
-    if instance.crowd or not compressed:
-        return _rle(mask)
     rle = mask_api.encode(np.asfortranarray(mask))
-    return dict(size=list(rle['size']), counts=rle['counts'].decode())
+    counts = rle['counts'].decode()
+    if instance.crowd or not compressed:
+        counts = counts_of(counts).tolist()
+    return dict(size=list(rle['size']), counts=counts)
 
 
 def _to_rle(form: list | dict, shape: tuple[int, int]) -> dict:
@@ -73,28 +69,34 @@ def decode(form: list | dict, shape: tuple[int, int]) -> np.ndarray:
     return mask_api.decode(_to_rle(form, shape))
 
 
+def _annotation(number: int, image_id: int, instance: Instance, form: list | dict) -> dict:
+    """The entry of an object for COCO's JSON."""
+    rle = _to_rle(form, instance.mask.shape)
+    return dict(
+        id=number,
+        image_id=image_id,
+        category_id=instance.label + 1,
+        iscrowd=int(instance.crowd),
+        area=float(mask_api.area(rle)),
+        bbox=mask_api.toBbox(rle).tolist(),
+        segmentation=form,
+    )
+
+
 def _segments(image_id: int, instances: list[Instance], name: str) -> tuple[np.ndarray, dict]:
     """The segments of an image: the ids of its pixels, (H, W), int32, and the entry for COCO's JSON."""
-    ids = np.zeros(instances[0].mask.shape, np.int32)
-    segments = []
+    ids, segments = np.zeros(instances[0].mask.shape, np.int32), []
     for number, instance in enumerate(instances, 1):
         colour = number * 5123457 % 2**24  # colours that the eye tells apart; no two of the numbers have the same
         ids[instance.mask] = colour
+        about = dict(id=colour, category_id=instance.label + 1, iscrowd=int(instance.crowd))
         box = [*map(int, cv2.boundingRect(instance.mask.astype(np.uint8)))]
-        segments.append(
-            dict(
-                id=colour,
-                category_id=instance.label + 1,
-                iscrowd=int(instance.crowd),
-                bbox=box,
-                area=int(instance.mask.sum()),
-            )
-        )
+        segments.append(dict(**about, bbox=box, area=int(instance.mask.sum())))
     return ids, dict(image_id=image_id, file_name=name, segments_info=segments)
 
 
-def _write_split(folder: Path, split: str, number: int, params: dict, report: Callable[[str], None]) -> dict:
-    """Draws one split into ``folder`` and returns what was counted."""
+def _write_split(folder: Path, split: str, number: int, params: dict, report: Callable[[str], None]) -> None:
+    """Draws one split into ``folder`` and reports what was counted."""
     (folder / split).mkdir()
     level, panoptic = HARD if params['hard'] else DEFAULT, params.get('panoptic', False)
     images, annotations, segmented = [], [], []
@@ -104,9 +106,7 @@ def _write_split(folder: Path, split: str, number: int, params: dict, report: Ca
         image, instances = draw(rng, params['size'], level, panoptic)
         height, width = image.shape[:2]
         name = f'{index + 1:012d}.jpg'
-        done, code = cv2.imencode('.jpg', image, [cv2.IMWRITE_JPEG_QUALITY, 95])
-        if not done:
-            raise OSError(f'OpenCV could not encode image {name} as JPEG.')
+        code = cv2.imencode('.jpg', image, [cv2.IMWRITE_JPEG_QUALITY, 95])[1]
         (folder / split / name).write_bytes(code.tobytes())
         images.append(dict(id=index + 1, file_name=name, width=width, height=height))
         if panoptic:
@@ -116,31 +116,14 @@ def _write_split(folder: Path, split: str, number: int, params: dict, report: Ca
             target.write_bytes(encode_segment_ids(ids))
             segmented.append(entry)
         for instance in instances:
-            if instance.label >= len(CLASSES):
-                continue
-            form = segmentation(rng, instance)
-            rle = _to_rle(form, (height, width))
-            annotations.append(
-                dict(
-                    id=len(annotations) + 1,
-                    image_id=index + 1,
-                    category_id=instance.label + 1,
-                    iscrowd=int(instance.crowd),
-                    area=float(mask_api.area(rle)),
-                    bbox=mask_api.toBbox(rle).tolist(),
-                    segmentation=form,
-                )
-            )
+            if instance.label < len(CLASSES):
+                form = segmentation(rng, instance)
+                annotations.append(_annotation(len(annotations) + 1, index + 1, instance, form))
         if (index + 1) % 500 == 0:
             report(f'{split}: {index + 1} of {number} images')
-    categories = [dict(id=i + 1, name=name, supercategory='shape') for i, name in enumerate(CLASSES)]
-    content = dict(
-        info=dict(description='Overlapping textured shapes, drawn by mmcentermask', version=str(FORMAT)),
-        licenses=[],
-        images=images,
-        annotations=annotations,
-        categories=categories,
-    )
+    about = dict(description='Overlapping textured shapes, drawn by mmcentermask', version=str(FORMAT))
+    content = dict(info=about, licenses=[], images=images, annotations=annotations)
+    content['categories'] = [dict(id=i, name=name, supercategory='shape') for i, name in enumerate(CLASSES, 1)]
     file = folder / 'annotations' / f'instances_{split}.json'
     file.write_text(json.dumps(content, separators=(',', ':')) + '\n')
     if panoptic:
@@ -150,15 +133,8 @@ def _write_split(folder: Path, split: str, number: int, params: dict, report: Ca
         ]
         content['annotations'] = segmented
         file.with_name(f'panoptic_{split}.json').write_text(json.dumps(content, separators=(',', ':')) + '\n')
-    return dict(images=number, instances=len(annotations), crowds=sum(a['iscrowd'] for a in annotations))
-
-
-def _is_complete(out: Path, record: dict) -> bool:
-    """Whether every file that the record speaks of is there."""
-    return all(
-        (out / 'annotations' / f'instances_{split}.json').is_file() and len(list((out / split).glob('*.jpg'))) == number
-        for split, number in zip(SPLITS, (record['train'], record['val']), strict=True)
-    )
+    crowds = sum(annotation['iscrowd'] for annotation in annotations)
+    report(f'{split}: {number} images, {len(annotations)} instances, {crowds} crowds')
 
 
 def _check(params: dict) -> None:
@@ -194,7 +170,11 @@ def _may_write(out: Path, params: dict, force: bool) -> bool:
         raise FileExistsError(
             f'{out} holds shapes made with other options: give another folder, or --force to replace.'
         )
-    if not _is_complete(out, record):
+    complete = all(
+        (out / 'annotations' / f'instances_{split}.json').is_file() and len(list((out / split).glob('*.jpg'))) == number
+        for split, number in zip(SPLITS, (record['train'], record['val']), strict=True)
+    )
+    if not complete:
         raise FileExistsError(f'{out} lacks some of its files: make it anew with --force.')
     return False
 
@@ -264,8 +244,7 @@ def make_shapes(
         work.chmod(0o755)  # mkdtemp closes its folder to everyone else
         (work / 'annotations').mkdir()
         for split, number in zip(SPLITS, (train, val), strict=True):
-            counts = _write_split(work, split, number, params, report)
-            report(f'{split}: ' + ', '.join(f'{count} {what}' for what, count in counts.items()))
+            _write_split(work, split, number, params, report)
         (work / RECORD).write_text(json.dumps(params, indent=2) + '\n')
         _move_in(work, out)
     finally:

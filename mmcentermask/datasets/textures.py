@@ -12,16 +12,11 @@ def random_colour(
     distance: float = 0.0,
     about: np.ndarray | None = None,
 ) -> np.ndarray:
-    """A random colour, at least ``distance`` away from every given colour where that can be had.
+    """A random colour, BGR, float32, shape (3,), in 0..255.
 
-    Args:
-        rng: Source of randomness.
-        away_from: Colours to keep away from, shape (N, 3), BGR in 0..255. None means any colour will do.
-        distance: Euclidean distance asked for, in grey levels.
-        about: Keep to the neighbourhood of this BGR colour. None means any colour will do.
-
-    Returns:
-        BGR, float32, shape (3,), in 0..255: of 20 tries the first so far away, or else the farthest.
+    It keeps ``distance`` grey levels (Euclidean) from each colour of ``away_from``, shape (N, 3), and is in the
+    neighbourhood of the colour ``about``; None of either means any colour will do. Of 20 tries it is the first so far
+    away, or else the farthest.
     """
     if about is None:
         tries = rng.uniform(20, 235, (20, 3)).astype(np.float32)
@@ -87,15 +82,9 @@ def draw_ground(
 ) -> tuple[np.ndarray, np.ndarray]:
     """A background of two bands of stuff, with a slanting border.
 
-    Args:
-        rng: Source of randomness.
-        height: Of the image, in pixels.
-        width: Of the image, in pixels.
-        colours: About that colour is each stuff, shape (N, 3), BGR in 0..255.
-        kinds: Texture of each, of ``TEXTURES``.
-
-    Returns:
-        The image, float32, shape (height, width, 3), in 0..255, and which stuff each pixel is, 0..N - 1, uint8.
+    Each of N stuffs is about one of the ``colours``, shape (N, 3), BGR in 0..255, and has a texture of ``kinds``, of
+    ``TEXTURES``. Returns the image, float32, shape (height, width, 3), in 0..255, and which stuff each pixel is,
+    0..N - 1, uint8.
     """
     upper, lower = rng.permutation(len(kinds))[:2]
     x, y = np.linspace(-1, 1, width)[None], np.linspace(-1, 1, height)[:, None]

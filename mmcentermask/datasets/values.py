@@ -38,14 +38,9 @@ def is_name(value: Any) -> bool:
 
 
 def printable(value: Any, width: int = 60) -> str:
-    """Write a value of the file so that it can do nothing to a terminal, an image or a table.
+    """Write a value of the file, in one line that can do nothing to a terminal, an image or a table.
 
-    Args:
-        value (Any): A name, an id, or what stands in its place.
-        width (int): Characters at most; the end is kept, where names differ. Defaults to 60.
-
-    Returns:
-        str: One line without control characters.
+    It gets ``width`` characters at most; the end is kept, where names differ.
     """
     text = value if isinstance(value, str) else repr(value)
     if len(text) > width:

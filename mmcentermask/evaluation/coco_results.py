@@ -41,7 +41,7 @@ def written_results(folder: str | Path) -> Results:
 
 
 def read_results(path: str, truth: CocoReader, ann_file: str, classes: Sequence[str]) -> Results:
-    """Read a file of predictions.
+    """Read a file of predictions, checked against the annotations.
 
     Args:
         path (str): What ``tools/test.py --out`` wrote (``.pkl``, which runs no code), or COCO's JSON.
@@ -49,9 +49,6 @@ def read_results(path: str, truth: CocoReader, ann_file: str, classes: Sequence[
         truth (CocoReader): The annotations.
         ann_file (str): Their file.
         classes (sequence of str): Names of the classes, in the order of the labels in a ``.pkl``.
-
-    Returns:
-        dict: The results, checked against the annotations.
 
     Raises:
         InputError: If the file is not there, is empty, holds something else, or is of another data set.
@@ -77,17 +74,13 @@ def read_results(path: str, truth: CocoReader, ann_file: str, classes: Sequence[
     return found
 
 
-def _storage(content: bytes) -> Any:
-    return torch.load(io.BytesIO(content), weights_only=True)
-
-
 class _ResultsUnpickler(ArrayUnpickler):
     """Reads tensors, NumPy arrays and plain values, and runs nothing else that a file names."""
 
     _allowed = {
         **ArrayUnpickler._allowed,
         'torch._utils._rebuild_tensor_v2': torch._utils._rebuild_tensor_v2,
-        'torch.storage._load_from_bytes': _storage,
+        'torch.storage._load_from_bytes': lambda content: torch.load(io.BytesIO(content), weights_only=True),
     }
 
 
@@ -118,11 +111,7 @@ def _unpickled(file: Path, ann_file: str, classes: Sequence[str]) -> Results:
 
 
 def check_results(results: Results, truth: CocoReader, path: str) -> None:
-    """Check that results are some, and of the images of an annotation file.
-
-    Raises:
-        InputError: If not.
-    """
+    """Check that results are some, and of the images of an annotation file; raise InputError if not."""
     for form, entries in results.items():
         wanted = 'give results of COCO, as tools/test.py writes them'
         if not isinstance(entries, list):
@@ -157,11 +146,9 @@ def _unusable(entry: Any, form: str, truth: CocoReader) -> str | None:
         category_id=is_id,
         score=is_number,
         bbox=lambda box: isinstance(box, list) and len(box) == 4 and all(map(is_number, box)),
-        segmentation=lambda mask: isinstance(mask, dict) and (not image or not _broken(mask, image)),
+        segmentation=lambda mask: (
+            isinstance(mask, dict) and not (image and rle_problem(mask, image['height'], image['width']))
+        ),
     )
     checks.pop('bbox' if form == 'segm' and 'bbox' not in entry else 'segmentation' if form == 'bbox' else '', None)
     return next((key for key, right in checks.items() if not right(entry.get(key))), None)
-
-
-def _broken(mask: dict, image: dict) -> bool:
-    return bool(rle_problem(mask, image['height'], image['width']))

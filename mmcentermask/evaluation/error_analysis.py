@@ -26,7 +26,7 @@ _ERRORS = {  # TIDE's (Bolya et al., ECCV 2020)
     'Miss': 'an object not found',
 }
 
-_SIZES = ('all', 'small', 'medium', 'large')
+_SIZES = ('', 's', 'm', 'l')  # of objects: all, small, medium, large
 _CURVES = (0.5, 0.75, 0.9)  # IoU of the precision-recall curves that are kept
 _BINS = 10  # of a calibration
 _IOU = 0.5  # from which on something is found
@@ -34,11 +34,7 @@ _SURE = 0.5  # score from which on a prediction makes a label doubtful
 
 
 def check_hotcoco() -> None:
-    """Check that there is what counts the errors.
-
-    Raises:
-        InputError: If hotcoco is not installed.
-    """
+    """Check that there is what counts the errors; raise InputError if hotcoco is not installed."""
     if find_spec('hotcoco') is None:
         raise InputError(
             'explaining errors needs the package hotcoco, which is not installed: pip install mmcentermask[evaluation].'
@@ -123,10 +119,12 @@ def _explain(evaluation: Any, truth: CocoReader, categories: list[int], score_th
     thresholds = np.round(evaluation.params.iouThrs, 2).tolist()
     names = [truth.cats[number]['name'] for number in categories]
     objects = [sum(not e.get('iscrowd') for e in truth.loadAnns(truth.getAnnIds(catIds=[n]))) for n in categories]
-    tide, confusion = (
-        evaluation.tide_errors(pos_thr=_IOU),
-        evaluation.confusion_matrix(iou_thr=_IOU, min_score=score_thr),
-    )
+    tide = evaluation.tide_errors(pos_thr=_IOU)
+    confusion = evaluation.confusion_matrix(iou_thr=_IOU, min_score=score_thr)
+    classes = []
+    for place, (name, number) in enumerate(zip(names, objects, strict=True)):
+        aps = {f'AP{size}': _mean(precision[:, :, place, i]) for i, size in enumerate(_SIZES)}
+        classes.append(dict(name=name, objects=number, AP50=_mean(precision[0, :, place, 0]), **aps))
     return dict(
         scores={name: _known(value) for name, value in evaluation.report()['metrics'].items()},
         tide={
@@ -138,18 +136,7 @@ def _explain(evaluation: Any, truth: CocoReader, categories: list[int], score_th
             f'{iou:g}': [_mean(precision[thresholds.index(iou), place, :, 0]) for place in range(precision.shape[1])]
             for iou in _CURVES
         },
-        classes=[
-            dict(
-                name=name,
-                objects=number,
-                AP50=_mean(precision[0, :, place, 0]),
-                **{
-                    'AP' if size == 'all' else f'AP{size[0]}': _mean(precision[:, :, place, i])
-                    for i, size in enumerate(_SIZES)
-                },
-            )
-            for place, (name, number) in enumerate(zip(names, objects, strict=True))
-        ],
+        classes=classes,
     )
 
 
@@ -179,12 +166,8 @@ def calibrate_mask_scores(truth: CocoReader, boxes: list[dict], masks: list[dict
     """Compare the IoU that mask scoring predicts with the real one.
 
     As in training, those predictions count whose box has an IoU of 0.5 or more with an object of its class, and the IoU
-    is that of the masks of both.
-
-    Args:
-        truth (CocoReader): The annotations.
-        boxes (list): Predictions with the score of the box.
-        masks (list): The same predictions with the score of the mask, which is that of the box times the predicted IoU.
+    is that of the masks of both. ``boxes`` and ``masks`` are the same predictions, with the score of the box and with
+    that of the mask, which is the one of the box times the predicted IoU.
 
     Returns:
         dict: ``number`` of predictions, mean IoU ``predicted`` and ``real``, mean absolute ``error``, the
@@ -212,7 +195,8 @@ def calibrate_mask_scores(truth: CocoReader, boxes: list[dict], masks: list[dict
     if not rows or all(box['score'] == mask['score'] for box, mask in zip(boxes, masks, strict=True)):
         return None
     predicted, real, score = np.array(rows).T
-    bins = np.clip((predicted * _BINS).astype(int), 0, _BINS - 1)
+    place = np.clip((predicted * _BINS).astype(int), 0, _BINS - 1)
+    bins = [(predicted[place == b], real[place == b]) for b in np.unique(place)]
     return dict(
         number=len(rows),
         predicted=predicted.mean().item(),
@@ -220,14 +204,7 @@ def calibrate_mask_scores(truth: CocoReader, boxes: list[dict], masks: list[dict
         error=np.abs(predicted - real).mean().item(),
         correlation=_correlation(predicted, real),
         correlation_of_box_score=_correlation(score, real),
-        bins=[
-            dict(
-                count=int((bins == b).sum()),
-                predicted=predicted[bins == b].mean().item(),
-                real=real[bins == b].mean().item(),
-            )
-            for b in np.unique(bins)
-        ],
+        bins=[dict(count=len(p), predicted=p.mean().item(), real=r.mean().item()) for p, r in bins],
     )
 
 

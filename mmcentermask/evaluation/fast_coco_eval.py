@@ -50,8 +50,17 @@ class FastCOCOeval(COCOeval):
 
     def evaluate(self) -> None:
         """Match predictions with objects."""
+        params = self.params
         try:
-            self._fast = self._evaluate()
+            truth, found = hotcoco_dataset(self.cocoGt), hotcoco_dataset(self.cocoDt)
+            import hotcoco
+
+            params.imgIds, params.catIds = sorted(set(params.imgIds)), sorted(set(params.catIds))
+            params.maxDets = sorted(params.maxDets)
+            self._fast = hotcoco.COCOeval(truth, found, params.iouType)
+            for name in ('imgIds', 'catIds', 'iouThrs', 'recThrs', 'maxDets', 'areaRng', 'areaRngLbl', 'useCats'):
+                setattr(self._fast.params, name, getattr(params, name))
+            self._fast.evaluate()
         except (ImportError, ValueError, TypeError):
             self._fast = None
             super().evaluate()
@@ -63,16 +72,3 @@ class FastCOCOeval(COCOeval):
         else:
             self._fast.accumulate()
             self.eval = dict(self._fast.eval, params=self.params)
-
-    def _evaluate(self) -> Any:
-        params, truth, found = self.params, hotcoco_dataset(self.cocoGt), hotcoco_dataset(self.cocoDt)
-        import hotcoco
-
-        params.imgIds, params.catIds, params.maxDets = map(
-            sorted, (set(params.imgIds), set(params.catIds), params.maxDets)
-        )
-        fast = hotcoco.COCOeval(truth, found, params.iouType)
-        for name in ('imgIds', 'catIds', 'iouThrs', 'recThrs', 'maxDets', 'areaRng', 'areaRngLbl', 'useCats'):
-            setattr(fast.params, name, getattr(params, name))
-        fast.evaluate()
-        return fast

@@ -99,13 +99,6 @@ class CocoInstanceMetric(CocoMetric):
         return files
 
     def compute_metrics(self, results: list) -> dict[str, float]:
-        """Compute the scores; of what pycocotools prints meanwhile, only its tables are shown.
-
-        Args:
-            results (list): As CocoMetric collects them.
-
-        Returns:
-            dict: Name -> score.
-        """
+        """Return name -> score; of what pycocotools prints meanwhile, only its tables are shown."""
         with redirect_stdout(_Tables(sys.stdout)), mock.patch.object(coco_metric, 'COCOeval', FastCOCOeval):
             return super().compute_metrics(results)

@@ -85,11 +85,7 @@ class PanopticQualityMetric(BaseMetric):
     def compute_metrics(self, results: list) -> dict[str, float]:
         """Write the predictions, and compare them with the ground truth of their images.
 
-        Args:
-            results (list): What ``process`` kept, of all processes.
-
-        Returns:
-            dict: Name -> percent; empty with ``format_only``.
+        Returns name -> percent; nothing with ``format_only``.
         """
         with tempfile.TemporaryDirectory() as folder:
             prefix = Path(self.outfile_prefix or f'{folder}/predictions')
@@ -97,10 +93,8 @@ class PanopticQualityMetric(BaseMetric):
             for entry, content in results:
                 with atomic_write(pngs / entry['file_name']) as file:
                     file.write(content)
-            predictions = dict(
-                annotations=[entry for entry, _ in results],
-                **{name: self._truth[name] for name in ('images', 'categories')},
-            )
+            predictions = {name: self._truth[name] for name in ('images', 'categories')}
+            predictions['annotations'] = [entry for entry, _ in results]
             with atomic_write(prefix.with_name(f'{prefix.name}.panoptic.json')) as file:
                 file.write(json.dumps(predictions).encode())
             return {} if self.format_only else self._compare(predictions, pngs)

@@ -18,7 +18,7 @@ from ..errors import ExportError
 from ..image_inputs import list_images, read_image
 from ..runtime.exported_model import ExportedModel, LoadedImage
 from ..structures import Instances
-from ..structures.segment_ids import INSTANCE_OFFSET
+from ..structures.panoptic_map import INSTANCE_OFFSET
 
 __all__ = ['Comparison', 'compare', 'images_to_compare', 'verify']
 

@@ -5,8 +5,8 @@ import importlib
 from .instances import Instances
 from .legacy_pasting import legacy_crops
 from .mask_boundaries import find_boundaries
+from .panoptic_map import decode_segment_ids, encode_segment_ids, ids_to_rgb, list_segments
 from .rle import MASK_FORMATS, check_mask_format, decode_crop, encode_boundaries, encode_crop, rle_to_json
-from .segment_ids import decode_segment_ids, encode_segment_ids, ids_to_rgb, list_segments
 
 # imported when they are asked for: they need torch and mmdet, which an exported model runs without
 _WITH_TORCH = {

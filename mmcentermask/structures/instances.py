@@ -15,10 +15,10 @@ from pycocotools import mask as mask_api
 from ..atomic_write import atomic_write
 from ..errors import ImageError, InputError, did_you_mean
 from ..image_inputs import read_image
+from . import result_formats
+from .panoptic_map import encode_segment_ids, list_segments
 from .polygons import trace_polygons
-from .result_formats import to_coco, to_labelme, to_supervision
 from .rle import decode_crop, encode_crop, rle_to_json
-from .segment_ids import encode_segment_ids, list_segments
 
 __all__ = ['Instances']
 
@@ -183,17 +183,9 @@ class Instances:
             objects.append(parts)
         return objects
 
-    def to_coco(self, image_id: int = 1, category_ids: Sequence[int] | None = None) -> dict[str, list[dict]]:
-        """Return them as COCO has annotations; see ``result_formats.to_coco``."""
-        return to_coco(self, image_id, category_ids)
-
-    def to_labelme(self, tolerance: float = 1.0) -> dict[str, Any]:
-        """Return them as a file of labelme has them; see ``result_formats.to_labelme``."""
-        return to_labelme(self, tolerance)
-
-    def to_supervision(self) -> Any:
-        """Return them as ``supervision.Detections``; see ``result_formats.to_supervision``."""
-        return to_supervision(self)
+    to_coco = result_formats.to_coco
+    to_labelme = result_formats.to_labelme
+    to_supervision = result_formats.to_supervision
 
     def draw(
         self, image: Any = None, alpha: float = 0.45, label_names: list[str] | None = None, scale: float = 1.0

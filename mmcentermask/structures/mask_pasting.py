@@ -48,20 +48,20 @@ def paste_rle(maps: Tensor, boxes: Tensor, height: int, width: int, threshold: f
     Returns:
         list[dict]: n compressed COCO codes: ``size`` [H, W] and ``counts``.
     """
-    boundaries = find_boundaries(_array(maps), _array(boxes), height, width, threshold, True, _sample)
+    boundaries = find_boundaries(_array(maps), _array(boxes), height, width, threshold, _sample)
     return encode_boundaries(list(boundaries), height, width)
 
 
 def paste_dense(maps: Tensor, boxes: Tensor, height: int, width: int, threshold: float = 0.5) -> Tensor:
     """Paste masks into their boxes as images: as ``paste_rle``, but returns (n, H, W), bool, on the CPU."""
     # numpy's zeros take no memory until they are written to
-    images = np.zeros((len(boxes), height * width), bool)
-    found = find_boundaries(_array(maps), _array(boxes), height, width, threshold, False, _sample)
+    images = np.zeros((len(boxes), width * height), bool)
+    found = find_boundaries(_array(maps), _array(boxes), height, width, threshold, _sample)
     for image, boundaries in zip(images, found):
         ends = boundaries.tolist()
         for on, off in zip(ends[::2], ends[1::2]):
             image[on:off] = True
-    return torch.from_numpy(images.reshape(-1, height, width))
+    return torch.from_numpy(images.reshape(-1, width, height)).mT
 
 
 def paste_legacy(

@@ -1,18 +1,19 @@
-"""Panoptic maps from objects and the classes of pixels, in numpy, with one mask of the image's size at a time."""
+"""Panoptic maps, made in numpy from objects and the classes of pixels, their segments, and COCO's PNGs of them."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import cv2
 import numpy as np
 
 from .rle import decode_crop
-from .segment_ids import INSTANCE_OFFSET
 
-__all__ = ['FUSION', 'classify_pixels', 'fuse']
+if TYPE_CHECKING:
+    from torch import Tensor
 
+INSTANCE_OFFSET = 1000  # mmdet's, which is not imported: results are drawn where it is not installed, too
 FUSION = ('score_thr', 'mask_overlap', 'stuff_area_limit')  # settings of ``fuse``
 
 
@@ -90,3 +91,37 @@ def classify_pixels(
         classes[values > best] = label
         np.maximum(best, values, out=best)
     return classes
+
+
+def list_segments(panoptic: Tensor | np.ndarray, num_classes: int) -> tuple[np.ndarray, list[dict[str, int]]]:
+    """List the segments of a panoptic map.
+
+    Args:
+        panoptic (Tensor or np.ndarray): A label for each pixel and, for things, 1000 times the number of the object
+            more, (H, W).
+        num_classes (int): Number of classes; as a label it stands for void.
+
+    Returns:
+        tuple: Ids of the pixels, (H, W), int32: the same numbers, but 0 for void; and ``id``, ``label`` and ``area``
+        in pixels of each segment.
+    """
+    ids = np.array(panoptic if isinstance(panoptic, np.ndarray) else panoptic.cpu().numpy())
+    ids[ids % INSTANCE_OFFSET == num_classes] = 0
+    counted = zip(*(values.tolist() for values in np.unique(ids, return_counts=True)))
+    return ids, [dict(id=number, label=number % INSTANCE_OFFSET, area=area) for number, area in counted if number]
+
+
+def ids_to_rgb(ids: np.ndarray) -> np.ndarray:
+    """Turn ids (H, W), below 2**24, into colors, (H, W, 3), uint8."""
+    return np.stack([ids & 255, ids >> 8 & 255, ids >> 16], axis=2).astype(np.uint8)
+
+
+def encode_segment_ids(ids: np.ndarray) -> bytes:
+    """Make a panoptic PNG of ids (H, W), below 2**24: id = R + 256 G + 65536 B; return the content of the file."""
+    return cv2.imencode('.png', ids_to_rgb(ids)[..., ::-1])[1].tobytes()
+
+
+def decode_segment_ids(content: bytes) -> np.ndarray | None:
+    """Read the ids, int32 (H, W), of the content of a panoptic PNG; None if it cannot be decoded."""
+    pixels = cv2.imdecode(np.frombuffer(content, np.uint8), cv2.IMREAD_COLOR) if content else None
+    return None if pixels is None else pixels.astype(np.int32) @ np.array([65536, 256, 1], np.int32)

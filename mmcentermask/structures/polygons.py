@@ -7,17 +7,11 @@ __all__ = ['trace_polygons']
 
 
 def trace_polygons(mask: np.ndarray) -> list[list[np.ndarray]]:
-    """Trace the outlines of a mask, so that they enclose its very pixels.
+    """Trace the outlines of a mask, bool (h, w), so that they enclose its very pixels.
 
-    Pixels that touch at a corner only are in different parts.
-
-    Args:
-        mask (np.ndarray): bool (h, w).
-
-    Returns:
-        list[list[np.ndarray]]: Of each part its outer ring, clockwise as one sees it, then those of its holes,
-        counterclockwise: x, y of corners in pixels, (p, 2), int32; the pixel x, y is x..x + 1, y..y + 1. A ring ends
-        before its first corner would come again.
+    Returns of each part its outer ring, clockwise as one sees it, then those of its holes, counterclockwise: x, y of
+    corners in pixels, (p, 2), int32; the pixel x, y is x..x + 1, y..y + 1. A ring ends before its first corner would
+    come again. Pixels that touch at a corner only are in different parts.
 
     >>> trace_polygons(np.ones((2, 3), bool))[0][0].tolist()
     [[0, 0], [3, 0], [3, 2], [0, 2]]

@@ -1,4 +1,4 @@
-"""Found objects in the formats of other tools."""
+"""The methods of ``Instances`` that return its objects in the formats of other tools."""
 
 from __future__ import annotations
 
@@ -24,7 +24,6 @@ def to_coco(found: Instances, image_id: int = 1, category_ids: Sequence[int] | N
     """Return objects as COCO has annotations, for tools that import them.
 
     Args:
-        found (Instances): Of an image.
         image_id (int): Its number. Defaults to 1.
         category_ids (Sequence[int], optional): Number of each class; to evaluate against an annotation file, those of
             the file. Defaults to 1, 2, ...
@@ -35,24 +34,13 @@ def to_coco(found: Instances, image_id: int = 1, category_ids: Sequence[int] | N
     """
     numbers = range(1, len(found.classes) + 1) if category_ids is None else category_ids
     x1, y1, x2, y2 = found.boxes.T.astype(float)
-    annotations = [
-        dict(
-            id=i + 1,
-            image_id=image_id,
-            category_id=numbers[label],
-            bbox=box,
-            segmentation=code,
-            area=int(mask_api.area(code)),
-            iscrowd=0,
-            score=float(score),
-        )
-        for i, (label, box, code, score) in enumerate(
-            zip(found.labels, np.stack([x1, y1, x2 - x1, y2 - y1], 1).tolist(), rle_to_json(found.rle), found.scores)
-        )
-    ]
-    if found.mask_scores is not None:
-        for annotation, score in zip(annotations, found.mask_scores.tolist()):
-            annotation['mask_score'] = score
+    boxes, annotations = np.stack([x1, y1, x2 - x1, y2 - y1], 1).tolist(), []
+    for i, code in enumerate(rle_to_json(found.rle)):
+        about = dict(id=i + 1, image_id=image_id, category_id=numbers[found.labels[i]], bbox=boxes[i])
+        scores = dict(score=float(found.scores[i]))
+        if found.mask_scores is not None:
+            scores['mask_score'] = float(found.mask_scores[i])
+        annotations.append(dict(**about, segmentation=code, area=int(mask_api.area(code)), iscrowd=0, **scores))
     return dict(
         images=[dict(id=image_id, file_name=found.file_name, height=found.height, width=found.width)],
         categories=[dict(id=number, name=name) for number, name in zip(numbers, found.classes)],
@@ -67,7 +55,6 @@ def to_labelme(found: Instances, tolerance: float = 1.0) -> dict[str, Any]:
     labelme's polygons cannot have, a mask. The score is in the description.
 
     Args:
-        found (Instances): Of an image.
         tolerance (float): How far polygons may be from the exact outline, in pixels. Defaults to 1, so that a
             person can edit them.
 
@@ -101,9 +88,6 @@ def to_supervision(found: Instances) -> Any:
     """Return objects as ``supervision.Detections``.
 
     Masks are its CompactMask, made of the RLEs, or, in a supervision older than 0.30, an array (K, H, W).
-
-    Args:
-        found (Instances): Of an image.
 
     Returns:
         supervision.Detections: With ``class_name`` and, where there are any, ``mask_score`` in ``data``.

@@ -50,8 +50,7 @@ def encode_boundaries(boundaries: list[np.ndarray], height: int, width: int) -> 
     """
     codes = []
     for mask_boundaries in boundaries:
-        ends = np.concatenate([[0], mask_boundaries, [height * width]])
-        counts = ends[1:] - ends[:-1]
+        counts = np.diff(mask_boundaries, prepend=0, append=height * width)
         # a mask that contains the last pixel ends with its own run
         codes.append({'size': [height, width], 'counts': counts[:-1] if counts[-1] == 0 else counts})
     return mask_api.frPyObjects(codes, height, width) if codes else []
@@ -61,13 +60,8 @@ def counts_of(code: str) -> np.ndarray | None:
     """Decode the counts of a compressed RLE.
 
     Each character is 48 plus six bits: five of a number, the lowest first, and whether more follow. The last five are
-    signed. From the fourth number on, a number is the difference to the one before the last.
-
-    Args:
-        code (str): As in COCO's ``counts``.
-
-    Returns:
-        ndarray or None: int64, the counts; None if the code is broken.
+    signed. From the fourth number on, a number is the difference to the one before the last. The result is int64, or
+    None if the code is broken.
     """
     try:
         values = np.frombuffer(code.encode('ascii'), np.uint8).astype(np.int64) - 48

@@ -9,7 +9,6 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from ..datasets.annotation_tables import CocoTables
-from ..datasets.image_files import Decoder
 from ..datasets.inspection import Inspection
 from ..datasets.values import is_number, printable
 from .png import png_of
@@ -112,7 +111,7 @@ def _spread(inspection: Inspection, usable: np.ndarray) -> list[int]:
 
 def _image(axis: Axes, inspection: Inspection, i: int, usable: np.ndarray) -> None:
     tables, split = inspection.tables, inspection.split
-    image = Decoder(split.color_type, split.backend)(os.path.join(split.folder, tables.images[i]['file_name']))
+    image = split.read_image(os.path.join(split.folder, tables.images[i]['file_name']))
     if image is None:
         return
     height, width = image.shape[:2]

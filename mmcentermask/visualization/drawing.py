@@ -9,7 +9,7 @@ from PIL import Image, ImageDraw
 from pycocotools import mask as mask_api
 
 from mmcentermask.structures import decode_crop
-from mmcentermask.structures.segment_ids import INSTANCE_OFFSET
+from mmcentermask.structures.panoptic_map import INSTANCE_OFFSET
 
 from .style import class_colors, class_label, font, font_size, line_width, text_color
 

@@ -15,10 +15,10 @@ from matplotlib.patches import Rectangle
 from matplotlib.patheffects import Normal, Stroke
 from pycocotools import mask as mask_api
 
-from ..datasets.image_files import Decoder
+from ..datasets.annotation_tables import Finding
 from ..datasets.inspection import Inspection
 from ..datasets.masks import rle_problem
-from ..datasets.rules import RULES, Finding
+from ..datasets.rules import RULES
 from ..datasets.values import is_number, printable, shown
 from .png import png_of
 
@@ -74,7 +74,7 @@ def _choose(inspections: Sequence[Inspection]) -> list[tuple[Inspection, int, np
             elif len(chosen) < _IMAGES:
                 split, entry = inspection.split, inspection.tables.images[i]
                 seen.add((split.name, i))
-                image = Decoder(split.color_type, split.backend)(os.path.join(split.folder, entry['file_name']))
+                image = split.read_image(os.path.join(split.folder, entry['file_name']))
                 if image is not None:
                     chosen.append((inspection, i, as_rgb(image), of_image[i]))
     return chosen
