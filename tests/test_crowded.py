@@ -7,7 +7,7 @@ import torch
 from pycocotools import mask as mask_api
 from pycocotools.coco import COCO
 from test_many_images import segmenter
-from tiny_run import find_something, make_data
+from tiny_run import find_something, make_data, run_tool
 
 from mmcentermask import Segmenter
 from mmcentermask.analysis import make_mosaic, match_masks
@@ -78,3 +78,19 @@ def test_a_mosaic_knows_its_objects(tmp_path):
     assert all(mask.sum() < 0.05 * mask_api.area(code) for mask, code in zip(on_ground, codes))
     with pytest.raises(AnnotationError, match='have room for'):
         make_mosaic(coco, tmp_path / 'train2017', 100, 100, cell=96)
+
+
+@pytest.mark.parametrize(
+    ('wrong', 'told'),
+    [
+        (['--ways', 'titles'], "--ways has 'titles'"),
+        (['--ways', 'whole:x'], "--ways has 'whole:x'"),
+        (['--objects', '1', '2'], 'give pairs'),
+        (['--annotations', 'no.json'], 'there is no annotation file no.json: give a COCO file'),
+    ],
+)
+def test_bad_options(wrong, told, capsys):
+    options = ['a.py', 'b.pth', '--annotations', __file__, '--sides', '300', '--objects', '3', *wrong]
+    assert run_tool('tools/analysis_tools/benchmark_large.py', *options) == 1
+    error = capsys.readouterr().err
+    assert told in error and error.count('\n') == 1

@@ -71,7 +71,7 @@ def test_the_command(ann_file, capsys):
         (['--masks', '0'], '--masks is 0'),
         (['--size', '0', '5'], '--size is 0 5'),
         (['--annotations', 'none.json'], 'there is no annotation file none.json'),
-        (['--annotations', __file__], 'cannot be read as a COCO file'),
+        (['--annotations', __file__], 'is not JSON'),
     ],
 )
 def test_bad_options(wrong, told, capsys):
@@ -84,9 +84,9 @@ def test_bad_options(wrong, told, capsys):
     [
         (lambda content: content['annotations'][0].pop('bbox'), "lacks the key 'bbox'"),
         (lambda content: content['images'][0].pop('width'), "lacks the key 'width'"),
-        (lambda content: content.pop('images'), "lacks the key 'images'"),
-        (lambda content: content['annotations'][0].update(bbox=[1, 2]), 'cannot be read as a COCO file'),
-        (lambda content: content['annotations'][0].update(bbox=None), 'cannot be read as a COCO file'),
+        (lambda content: content.pop('images'), "has no list 'images'"),
+        (lambda content: content['annotations'][0].update(bbox=[1, 2]), 'cannot be used'),
+        (lambda content: content['annotations'][0].update(bbox=None), 'cannot be used'),
         (lambda content: content['annotations'].clear(), 'has no objects in its images'),
     ],
 )

@@ -26,21 +26,13 @@ METRICS = ('AP', 'APs', 'APm', 'APl')
 
 
 class AblationResult(NamedTuple):
-    """One config of an ablation.
+    """One config of an ablation."""
 
-    Attributes:
-        name: Name of the config.
-        scores: A dict a seed, with AP values, 0..1, by ``'segm AP'`` and the like; -1 where nothing could be scored.
-        parameters: Number of parameters.
-        macs: Multiply-adds of the network on one image.
-        seconds: Of the network on one image.
-    """
-
-    name: str
-    scores: list[dict]
+    name: str  # of the config
+    scores: list[dict]  # one a seed: AP values, 0..1, by 'segm AP' and the like; -1 where nothing could be scored
     parameters: int
-    macs: int
-    seconds: float
+    macs: int  # multiply-adds of the network on one image
+    seconds: float  # of the network on one image
 
     def values(self, metric: str) -> list[float]:
         """Mask AP of each seed, in points (0..100), where it could be scored."""
@@ -74,7 +66,7 @@ def train_once(
         folder (str): For this run alone. It gets ``config.py`` first, the run's work dir, and ``result.json`` last.
         seed (int): Of the run.
         iterations (int, optional): Length of the run; the config's by default.
-        processes (int): Processes on this machine, with one thread each where there is more than one.
+        processes (int): On this machine, with one thread each where there is more than one.
         train_tool (Path): ``tools/train.py``.
 
     Returns:
@@ -84,8 +76,8 @@ def train_once(
         InputError: If the folder holds a run with other settings, or the run fails.
     """
     cfg, folder = copy.deepcopy(cfg), Path(folder)
-    run_dir = folder / 'run'  # the Runner writes its own config.py into it
-    settings, result = folder / 'config.py', folder / 'result.json'
+    # the Runner writes a config.py of its own
+    run_dir, settings, result = folder / 'run', folder / 'config.py', folder / 'result.json'
     set_iterations(cfg, iterations or cfg.train_cfg.max_iters)
     cfg.randomness = dict(seed=seed)
     cfg.work_dir = str(run_dir)

@@ -1,9 +1,8 @@
 """Times what follows the network: small mask logits to RLE in pixels of the image, beside mmdet's head."""
 
-import json
 import time
+from collections import defaultdict
 from collections.abc import Sequence
-from pathlib import Path
 from typing import NamedTuple
 
 import torch
@@ -13,6 +12,7 @@ from mmengine.structures import InstanceData
 from torch import Tensor
 from torch.nn import functional as F
 
+from mmcentermask.datasets.coco import read_coco
 from mmcentermask.errors import AnnotationError
 from mmcentermask.models import SAGMaskHead
 
@@ -24,17 +24,11 @@ _WANTED = 'give a COCO file whose images have id, width and height and whose ann
 
 
 class MaskLogits(NamedTuple):
-    """What a mask head predicts for an image; N objects.
+    """What a mask head predicts for an image; N objects."""
 
-    Attributes:
-        logits: (N, 1, 28, 28), of the objects' masks in their boxes.
-        boxes: (N, 4), x1, y1, x2, y2 in pixels of the image.
-        size: Height and width of the image in pixels.
-    """
-
-    logits: Tensor
-    boxes: Tensor
-    size: tuple[int, int]
+    logits: Tensor  # (N, 1, 28, 28), of the objects' masks in their boxes
+    boxes: Tensor  # (N, 4), x1, y1, x2, y2 in pixels of the image
+    size: tuple[int, int]  # height and width of the image in pixels
 
 
 def _blobs(count: int, generator: torch.Generator) -> Tensor:
@@ -66,13 +60,12 @@ def read_mask_logits(ann_file: str, count: int, images: int) -> list[MaskLogits]
     An image gets ``count`` boxes: those of its objects over and over, moved by up to a tenth of their size.
 
     Raises:
-        AnnotationError: If the file is no COCO file, or has no objects.
+        InputError: If the file is not there, is no COCO file, or has no objects.
     """
+    content, boxes = read_coco(ann_file), defaultdict(list)
     try:
-        content = json.loads(Path(ann_file).read_bytes())
-        boxes = {}
         for entry in content['annotations']:
-            boxes.setdefault(entry['image_id'], []).append(entry['bbox'])
+            boxes[entry['image_id']].append(entry['bbox'])
         found = [
             (torch.tensor(boxes[image['id']], dtype=torch.float32).reshape(-1, 4), image['width'], image['height'])
             for image in content['images']
@@ -81,7 +74,7 @@ def read_mask_logits(ann_file: str, count: int, images: int) -> list[MaskLogits]
     except KeyError as error:
         raise AnnotationError(f'{ann_file} lacks the key {error} somewhere: {_WANTED}.') from error
     except (TypeError, ValueError, RuntimeError) as error:
-        raise AnnotationError(f'{ann_file} cannot be read as a COCO file ({error}): {_WANTED}.') from error
+        raise AnnotationError(f'{ann_file} cannot be used ({error}): {_WANTED}.') from error
     if not found:
         raise AnnotationError(f'{ann_file} has no objects in its images: give another file.')
     generator, predicted = torch.Generator().manual_seed(0), []
@@ -107,9 +100,8 @@ class MaskPastingRun:
 
     def __init__(self, images: Sequence[MaskLogits], ours: bool, mask_format: str = 'dense') -> None:
         self.images = images
-        self.head = (SAGMaskHead if ours else FCNMaskHead)(
-            num_convs=1, in_channels=8, conv_out_channels=8, num_classes=1
-        )
+        head = SAGMaskHead if ours else FCNMaskHead
+        self.head = head(num_convs=1, in_channels=8, conv_out_channels=8, num_classes=1)
         self.cfg = ConfigDict(mask_thr_binary=0.5, mask_format=mask_format)
 
     def paste(self, image: MaskLogits) -> Tensor | list[dict]:

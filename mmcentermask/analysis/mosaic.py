@@ -19,17 +19,11 @@ _GROUND = 114  # grey, where no image lies
 
 
 class Matches(NamedTuple):
-    """How found objects fit those that are there, by masks, at an IoU of 0.5.
+    """How found objects fit those that are there, by masks, at an IoU of 0.5."""
 
-    Attributes:
-        recall: Share of the objects that were found.
-        duplicates: Found objects that are one of an object already found.
-        others: Found objects that fit none.
-    """
-
-    recall: float
-    duplicates: int
-    others: int
+    recall: float  # share of the objects that were found
+    duplicates: int  # that were found before
+    others: int  # that fit no object
 
 
 def make_mosaic(
@@ -37,24 +31,18 @@ def make_mosaic(
 ) -> tuple[np.ndarray, list[dict[str, Any]]]:
     """Lay images of a COCO file onto random cells of a grey square, until it has a number of objects.
 
-    Args:
-        coco (COCO): The annotation file.
-        folder (str or Path): Of its images.
-        side (int): Of the square in pixels.
-        objects (int): N, of the mosaic, at least.
-        cell (int): Side of a cell in pixels; larger images are left out.
-        seed (int): Of the choice. Defaults to 0.
+    ``side`` and ``cell`` are in pixels; images that are larger than a cell are left out.
 
     Returns:
-        tuple: uint8 (side, side, 3), BGR, and N or a few more RLEs.
+        tuple: uint8 (side, side, 3), BGR, and ``objects`` or a few more RLEs.
 
     Raises:
         AnnotationError: If the square has too few cells, or no image fits a cell.
     """
     rng, codes = np.random.default_rng(seed), []
     picture = np.full((side, side, 3), _GROUND, np.uint8)
-    fitting = [image for image in coco.imgs.values() if max(image['width'], image['height']) <= cell]
-    fitting = [image for image in fitting if coco.imgToAnns[image['id']]]
+    images = [image for image in coco.imgs.values() if coco.imgToAnns[image['id']]]
+    fitting = [image for image in images if max(image['width'], image['height']) <= cell]
     cells = [(x, y) for y in range(0, side - cell + 1, cell) for x in range(0, side - cell + 1, cell)]
     for place in rng.permutation(len(cells)) if fitting else []:
         if len(codes) >= objects:
@@ -70,11 +58,7 @@ def make_mosaic(
 
 
 def match_masks(found: list[dict[str, Any]], truth: list[dict[str, Any]]) -> Matches:
-    """Match found masks, the best first, with those that are there.
-
-    Args:
-        found (list[dict]): RLEs of an image.
-        truth (list[dict]): Likewise.
+    """Match the found RLEs of an image, the best first, with those that are there.
 
     >>> mask = dict(size=[2, 2], counts=b'04')
     >>> match_masks([mask, mask], [mask])

@@ -1,5 +1,6 @@
 """Checkpoints from which training goes on as if it had never stopped."""
 
+import copy
 import hashlib
 import os
 import pickle
@@ -164,23 +165,18 @@ class ResumableCheckpointHook(CheckpointHook):
 
     def _save_best_checkpoint(self, runner: Runner, metrics: dict) -> None:
         """Save a best checkpoint, and remove the one before only afterwards."""
-        if not self.save_best:
-            return
-        # CheckpointHook removes the one before first, so it is not told of it
-        several = getattr(self, 'best_ckpt_path_dict', None)
-        before = dict(several) if several is not None else {None: getattr(self, 'best_ckpt_path', None)}
-        self._set_best(dict.fromkeys(before))
-        super()._save_best_checkpoint(runner, metrics)
-        after = several if several is not None else {None: getattr(self, 'best_ckpt_path', None)}
-        for path in (path for key, path in before.items() if path and after[key] and after[key] != path):
-            self._remove(path)
-        self._set_best({key: after[key] or path for key, path in before.items()})
-
-    def _set_best(self, paths: dict[str | None, str | None]) -> None:
-        if getattr(self, 'best_ckpt_path_dict', None) is not None:
-            self.best_ckpt_path_dict.update(paths)
-        else:
-            self.best_ckpt_path = paths[None]
+        outdated: list[str] = []
+        backend, self.file_backend = self.file_backend, copy.copy(self.file_backend)
+        # CheckpointHook removes the one before first
+        self.file_backend.remove = self.file_backend.rmtree = outdated.append
+        try:
+            super()._save_best_checkpoint(runner, metrics)
+        finally:
+            self.file_backend = backend
+        best = {getattr(self, 'best_ckpt_path', None), *(getattr(self, 'best_ckpt_path_dict', None) or {}).values()}
+        for path in outdated:
+            if path not in best:  # unless the new one has its name
+                self._remove(path)
 
     @master_only
     def _publish_model(self, runner: Runner, ckpt_path: str) -> None:

@@ -170,21 +170,14 @@ class EndToEnd(nn.Module):
     def _roi_feats(self, feats: tuple[Tensor, ...], rois: Tensor, image_area: Tensor) -> Tensor:
         """Extract features (k, C, h, w) of RoIs (k, 5)."""
         extractor = self.model.roi_head.mask_roi_extractor
-        if isinstance(extractor, AdaptiveRoIExtractor):
-            levels = extractor.map_roi_levels(rois, image_area)
-        else:
-            levels = extractor.map_roi_levels(rois, extractor.num_inputs)
-        far = rois.new_tensor([_FAR])
+        adaptive = isinstance(extractor, AdaptiveRoIExtractor)
+        levels = extractor.map_roi_levels(rois, image_area if adaptive else extractor.num_inputs)
+        far = torch.cat([rois[:, :1], rois.new_tensor([_FAR[1:]]).expand_as(rois[:, 1:])], dim=1)
         roi_feats = []
         for level, (feat, layer) in enumerate(zip(feats, extractor.roi_layers)):
-            here = torch.where(
-                (levels == level)[:, None], rois, torch.cat([rois[:, :1], far[:, 1:].expand_as(rois[:, 1:])], dim=1)
-            )
-            roi_feats.append(
-                RoIAlign.apply(
-                    feat, here, layer.output_size[0], layer.spatial_scale, layer.sampling_ratio, layer.aligned
-                )
-            )
+            here = torch.where((levels == level)[:, None], rois, far)
+            settings = layer.output_size[0], layer.spatial_scale, layer.sampling_ratio, layer.aligned
+            roi_feats.append(RoIAlign.apply(feat, here, *settings))
         return sum(roi_feats)
 
 

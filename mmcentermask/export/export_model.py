@@ -86,7 +86,7 @@ def export_model(
         exported = open_graph(graph, metadata, Path(folder, 'float').with_suffix(out.suffix))
         metadata.verification = _check(verify(model, exported, images), metadata.fusion is not None, report)
         if int8:
-            calibration = [_batch(exported, read_image(path)) for path in annotated.paths]
+            calibration = [_batch(exported, read_image(path)) for path in annotated.paths.values()]
             graph = quantize(graph, calibration, out.suffix, symmetric)
             metadata.precision = 'int8'
             quantized = open_graph(graph, metadata, Path(folder, 'int8').with_suffix(out.suffix))
@@ -98,14 +98,7 @@ def export_model(
 
 
 def open_graph(graph, metadata: ExportMetadata, path: Path, threads: int | None = None) -> ExportedModel:
-    """Write a graph and open it, as the runtime does.
-
-    Args:
-        graph (onnx.ModelProto or openvino.Model): The graph.
-        metadata (ExportMetadata): Of the model.
-        path (Path): The file, ``.onnx`` or ``.xml``.
-        threads (int, optional): Of the CPU. Defaults to the backend's choice.
-    """
+    """Write a graph, of ONNX or OpenVINO, to a file, ``.onnx`` or ``.xml``, and open it, as the runtime does."""
     write_files(path.parent, _files(graph, metadata, path))
     return ExportedModel(str(path), threads=threads)
 
@@ -141,21 +134,20 @@ def _check(
     results: list[tuple[tuple[int, int], Comparison]], panoptic: bool, report: Callable[[str], None]
 ) -> dict[str, Any]:
     """Report a comparison; return it for the metadata."""
+    columns = {
+        'image, twice': '{height} x {width}',
+        'objects': '{each.objects}',
+        'matched': '{each.matched}',
+        'boxes (pixels)': '{each.box:.1e}',
+        'scores': '{each.score:.1e}',
+        'least mask IoU': '{each.iou:.4f}',
+        **({'pixels of another class': '{each.pixels:.1e}'} if panoptic else {}),
+    }
     rows = [
-        [
-            f'{height} x {width}',
-            str(each.objects),
-            str(each.matched),
-            f'{each.box:.1e}',
-            f'{each.score:.1e}',
-            f'{each.iou:.4f}',
-            f'{each.pixels:.1e}',
-        ]
+        [cell.format(height=height, width=width, each=each) for cell in columns.values()]
         for (height, width), each in results
     ]
-    columns = ['image, twice', 'objects', 'matched', 'boxes (pixels)', 'scores', 'least mask IoU']
-    columns += ['pixels of another class'] if panoptic else []
-    report(markdown_table(columns, [row[: len(columns)] for row in rows]))
+    report(markdown_table(columns, rows))
     total = sum((each for _, each in results), Comparison())
     if not total.equal:
         raise ExportError(

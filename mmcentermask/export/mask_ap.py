@@ -3,8 +3,8 @@
 import contextlib
 import io
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 from pycocotools.coco import COCO
@@ -18,21 +18,12 @@ from ..runtime.exported_model import ExportedModel
 __all__ = ['AnnotatedImages', 'mask_ap', 'read_annotated']
 
 
-@dataclass
-class AnnotatedImages:
-    """Images and their annotations.
-
-    Attributes:
-        coco: The annotations.
-        paths: Of the images.
-        ids: Of the images, in ``coco``.
-        categories: For each class of a model its category in ``coco``, or -1 where it has none.
-    """
+class AnnotatedImages(NamedTuple):
+    """Images and their annotations."""
 
     coco: COCO
-    paths: list[Path]
-    ids: list[int]
-    categories: list[int]
+    paths: dict[int, Path]  # of the images, by their ids
+    categories: list[int]  # for each class of a model its category, or -1 where it has none
 
 
 def read_annotated(data: Path, classes: Sequence[str], number: int) -> AnnotatedImages:
@@ -49,13 +40,13 @@ def read_annotated(data: Path, classes: Sequence[str], number: int) -> Annotated
     train, val = find_exports(data)
     export = val or train
     images = export.content['images'][:number]
-    ids = {image['id'] for image in images}
+    paths = {image['id']: export.folder / image['file_name'] for image in images}
     numbers = {category['name']: category['id'] for category in export.content['categories']}
     categories = [numbers.get(name, -1) for name in classes]
     objects = [
         {'iscrowd': 0, 'area': 0, **annotation, 'id': i}
         for i, annotation in enumerate(export.content['annotations'], 1)
-        if annotation['image_id'] in ids and annotation['category_id'] in categories
+        if annotation['image_id'] in paths and annotation['category_id'] in categories
     ]
     if not objects:
         raise AnnotationError(
@@ -66,15 +57,13 @@ def read_annotated(data: Path, classes: Sequence[str], number: int) -> Annotated
     coco.dataset = dict(export.content, images=images, annotations=objects)
     with contextlib.redirect_stdout(io.StringIO()):
         coco.createIndex()
-    return AnnotatedImages(
-        coco, [export.folder / image['file_name'] for image in images], [image['id'] for image in images], categories
-    )
+    return AnnotatedImages(coco, paths, categories)
 
 
 def mask_ap(model: ExportedModel, data: AnnotatedImages) -> float:
     """Return COCO's mask AP, 0..1, of a model on annotated images."""
     results = []
-    for path, image_id in zip(data.paths, data.ids):
+    for image_id, path in data.paths.items():
         (found,) = model.run([model.load(read_image(path))])
         found = found[np.array(data.categories)[found.labels] >= 0]
         results += [
@@ -85,7 +74,6 @@ def mask_ap(model: ExportedModel, data: AnnotatedImages) -> float:
         return 0.0
     with contextlib.redirect_stdout(io.StringIO()):
         evaluation = COCOeval(data.coco, data.coco.loadRes(results), 'segm')
-        evaluation.params.imgIds = data.ids
         evaluation.evaluate()
         evaluation.accumulate()
         evaluation.summarize()

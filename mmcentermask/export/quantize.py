@@ -32,13 +32,11 @@ def quantize_onnx(graph: onnx.ModelProto, images: Sequence[np.ndarray], symmetri
 
     onnxruntime.set_default_logger_severity(3)  # or it warns of the thresholds' defaults
 
-    class Reader(CalibrationDataReader):
-        def __init__(self) -> None:
-            self.images = iter(images)
+    inputs = iter([{'images': image} for image in images])
 
+    class Reader(CalibrationDataReader):
         def get_next(self) -> dict | None:
-            image = next(self.images, None)
-            return None if image is None else {'images': image}
+            return next(inputs, None)
 
     with tempfile.TemporaryDirectory() as folder:
         paths = [os.path.join(folder, name) for name in ('float.onnx', 'int8.onnx')]
@@ -69,15 +67,7 @@ def _is_for_onnxruntime(node: onnx.NodeProto) -> bool:
 
 
 def quantize_openvino(model, images: Sequence[np.ndarray]):
-    """Quantize backbone, neck and heads for OpenVINO.
-
-    Args:
-        model (openvino.Model): In float32.
-        images (Sequence[np.ndarray]): As ``quantize_onnx``.
-
-    Returns:
-        openvino.Model: The quantized one.
-    """
+    """Quantize backbone, neck and heads of an ``openvino.Model``; see ``quantize_onnx``."""
     import nncf
 
     nncf.set_log_level(logging.ERROR)

@@ -31,25 +31,15 @@ _SAME = 1.0  # pixels that the boxes of one object may be apart to be compared a
 
 @dataclass
 class Comparison:
-    """How far an exported model is from PyTorch, at worst.
+    """How far an exported model is from PyTorch, at worst."""
 
-    Attributes:
-        objects: That PyTorch found.
-        missing: That one found and the other did not, without those that ``compare`` excuses.
-        matched: That both found.
-        box: Largest difference of a coordinate, in pixels of the image.
-        score: Largest difference of a score or mask score.
-        iou: Least IoU of a mask with PyTorch's.
-        pixels: Largest share of an image's pixels that get another class in the panoptic map, 0 without one.
-    """
-
-    objects: int = 0
-    missing: int = 0
-    matched: int = 0
-    box: float = 0.0
-    score: float = 0.0
-    iou: float = 1.0
-    pixels: float = 0.0
+    objects: int = 0  # that PyTorch found
+    missing: int = 0  # that one found and the other did not, without those that ``compare`` excuses
+    matched: int = 0  # that both found
+    box: float = 0.0  # largest difference of a coordinate, in pixels of the image
+    score: float = 0.0  # largest difference of a score or mask score
+    iou: float = 1.0  # least IoU of a mask with PyTorch's
+    pixels: float = 0.0  # largest share of an image's pixels with another class in the panoptic map, 0 without one
 
     def __add__(self, other: 'Comparison') -> 'Comparison':
         return Comparison(
@@ -71,15 +61,11 @@ class Comparison:
 
 
 def compare(expected: Instances, found: Instances) -> Comparison:
-    """Compare the objects of one image.
+    """Compare the objects that PyTorch and the exported model found in one image.
 
     An object that only one of the two has is excused where rounding decides between it and another: where its score is
     that of the last object in the list, behind which both cut, or that of an overlapping object of its class, which NMS
     kept in its place.
-
-    Args:
-        expected (Instances): Of PyTorch.
-        found (Instances): Of the exported model.
     """
     gaps = np.abs(expected.boxes[:, None] - found.boxes[None]).max(axis=2, initial=0)
     score_gaps = np.abs(_scores(expected)[:, None] - _scores(found)[None]).max(axis=2)
@@ -124,14 +110,7 @@ def _iou(expected: dict, found: dict) -> float:
 
 
 def images_to_compare(data: str | Path | None, number: int = 2) -> list[np.ndarray]:
-    """Read the first images of a folder, or draw some.
-
-    Args:
-        data (str or Path, optional): A folder that is looked into with the folders in it. Defaults to None.
-        number (int): Of images. Defaults to 2.
-
-    Returns:
-        list[np.ndarray]: uint8 (H, W, 3), BGR.
+    """Read the first images of a folder and the folders in it, or draw some: uint8 (H, W, 3), BGR.
 
     Raises:
         InputError: If there is no image, or it cannot be read.
@@ -147,26 +126,23 @@ def verify(
 ) -> list[tuple[tuple[int, int], Comparison]]:
     """Compare an exported model with PyTorch on images at two sizes, each with its mirror image in one batch.
 
+    Where the file takes one size only, images are brought to it.
+
     Args:
         model (TorchModel): On the CPU.
-        exported (ExportedModel): The model.
+        exported (ExportedModel): Made of it.
         images (iterable of np.ndarray): uint8 (H, W, 3), BGR.
 
     Returns:
-        list: Of each batch height and width of its images, and what was found. Where the file takes one size only,
-        images are brought to it.
+        list: Of each batch height and width of its images, and what was found.
 
     Raises:
         ExportError: If the exported model cannot run, or PyTorch finds no object in any of the images.
     """
     if exported.metadata.static_shape:
-        height, width = exported.metadata.static_shape
-        model.inferencer.pipeline = Compose(
-            [
-                Resize(scale=(width, height), keep_ratio=False) if isinstance(step, Resize) else step
-                for step in model.inferencer.pipeline.transforms
-            ]
-        )
+        resize = Resize(scale=tuple(exported.metadata.static_shape[::-1]), keep_ratio=False)
+        steps = model.inferencer.pipeline.transforms
+        model.inferencer.pipeline = Compose([resize if isinstance(step, Resize) else step for step in steps])
     results = []
     for image in images:
         for part in (image, image[: -(image.shape[0] // 3)]):

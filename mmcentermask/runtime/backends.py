@@ -44,7 +44,8 @@ class OnnxRuntime:
         try:
             self._session = onnxruntime.InferenceSession(path, settings, providers=[providers[device]])
         except Exception as error:  # it has a class of its own for each, without a common one
-            raise InputError(_DAMAGED.format(path=path, backend='onnxruntime', error=_first_line(error))) from error
+            reason = str(error).strip().splitlines()[0]
+            raise InputError(_DAMAGED.format(path=path, backend='onnxruntime', error=reason)) from error
         self.metadata = ExportMetadata.from_json(self._session.get_modelmeta().custom_metadata_map.get(KEY), path)
         self.options = [value.name for value in self._session.get_overridable_initializers()]
 
@@ -70,8 +71,11 @@ class OpenVino:
         try:
             model = core.read_model(path)
         except RuntimeError as error:
-            raise InputError(_DAMAGED.format(path=path, backend='OpenVINO', error=_last_line(error))) from error
-        self.metadata = ExportMetadata.from_json(_runtime_info(model), path)
+            reason = str(error).strip().splitlines()[-1]
+            raise InputError(_DAMAGED.format(path=path, backend='OpenVINO', error=reason)) from error
+        # of an OpenVINO file, and of an ONNX file's metadata
+        places = [place for place in ([KEY], ['framework', KEY]) if model.has_rt_info(place)]
+        self.metadata = ExportMetadata.from_json(model.get_rt_info(places[0]).astype(str) if places else None, path)
         self.options = [value.any_name for value in model.inputs if value.any_name != 'images']
         # or it computes in half precision where the processor can
         settings: dict[str, Any] = {'PERFORMANCE_HINT': 'LATENCY', 'EXECUTION_MODE_HINT': 'ACCURACY'}
@@ -86,21 +90,6 @@ class OpenVino:
 
 
 BACKENDS = {'onnxruntime': OnnxRuntime, 'openvino': OpenVino}
-
-
-def _runtime_info(model: Any) -> str | None:
-    for path in ([KEY], ['framework', KEY]):  # of an OpenVINO file, and of an ONNX file's metadata
-        if model.has_rt_info(path):
-            return model.get_rt_info(path).astype(str)
-    return None
-
-
-def _first_line(error: Exception) -> str:
-    return str(error).strip().splitlines()[0]
-
-
-def _last_line(error: Exception) -> str:
-    return str(error).strip().splitlines()[-1]
 
 
 def open_exported(path: str, backend: str | None, device: str, threads: int | None) -> OnnxRuntime | OpenVino:

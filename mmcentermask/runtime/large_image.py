@@ -6,7 +6,7 @@ import importlib.util
 import os
 import warnings
 from pathlib import Path
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any
 
 import cv2
 import numpy as np
@@ -16,18 +16,14 @@ from ..image_inputs import describe, read_image
 from ..structures import Instances
 from .tiles import Tile, make_tiles, merge_tiles, shift
 
+if TYPE_CHECKING:
+    from ..apis.torch_model import TorchModel
+    from .exported_model import ExportedModel
+
 __all__ = ['predict_large', 'read_reduced']
 
 _WINDOWED = ('.tif', '.tiff', '.jp2', '.vrt', '.img')  # formats of which rasterio reads parts
 _CACHE = 64  # MB of blocks that rasterio keeps; by default it would keep a twentieth of the memory
-
-
-class _Model(Protocol):
-    """What Segmenter runs: ExportedModel or TorchModel."""
-
-    def load(self, source: Any, size: tuple[int, int] | None = None) -> Any: ...
-
-    def run(self, images: list[Any]) -> list[Instances]: ...
 
 
 class _Pixels:
@@ -113,7 +109,13 @@ def read_reduced(source: Any, side: int) -> np.ndarray:
 
 
 def predict_large(
-    model: _Model, source: Any, tile: int, overlap: float, batch_size: int, threshold: float, progress: bool
+    model: ExportedModel | TorchModel,
+    source: Any,
+    tile: int,
+    overlap: float,
+    batch_size: int,
+    threshold: float,
+    progress: bool,
 ) -> Instances:
     """Find the objects of a large image; see ``Segmenter.predict_large``."""
     if not 64 <= tile <= 2**14:

@@ -14,9 +14,8 @@ from ..image_inputs import images_of_folder
 from ..structures import Instances
 from .segmenter import Segmenter
 
-__all__ = ['FORMATS', 'find_images', 'predict_rows', 'write_rows']
+__all__ = ['find_images', 'predict_rows', 'write_rows']
 
-FORMATS = ('jsonl', 'parquet')
 _SETTINGS = 'settings.json'
 _HINT = 'choose another folder with --out, or make room and run it again, which goes on from here'
 
@@ -176,7 +175,7 @@ def _check_settings(folder: Path, settings: dict[str, Any]) -> None:
             raise InputError(f'{folder} holds results of another run ({told}): choose another folder with --out.')
 
 
-def _format(name: str):
+def _format(name: str) -> tuple[str, Callable[[list[dict]], bytes], Callable[[Path], Iterable[dict]]]:
     """Return the ending of a format's files, and the functions that encode rows and decode a file."""
     if name == 'jsonl':
         return (

@@ -10,7 +10,7 @@ import sys
 import tempfile
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from fractions import Fraction
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -34,15 +34,10 @@ _TICK = Fraction(1, 90000)  # seconds, in which a frame's time is given
 
 
 class Frame(NamedTuple):
-    """A frame.
+    """A frame of a video."""
 
-    Attributes:
-        pixels: uint8 (H, W, 3), BGR.
-        seconds: Since the first frame; None where the source does not say.
-    """
-
-    pixels: np.ndarray
-    seconds: float | None
+    pixels: np.ndarray  # uint8 (H, W, 3), BGR
+    seconds: float | None  # since the first frame; None where the source does not say
 
 
 class FrameReader:
@@ -64,6 +59,8 @@ class FrameReader:
     """
 
     def __init__(self, source: str, most: int | None, realtime: bool) -> None:
+        if not source.isdecimal() and '://' not in source and not Path(source).is_file():
+            raise MissingFileError(f'there is no video {source}: correct the path.')
         self.dropped, self._most, self._realtime = 0, most, realtime
         self._frames: queue.Queue = queue.Queue(1 if realtime else _AHEAD)
         self._ended = threading.Event()
@@ -102,16 +99,16 @@ class FrameReader:
             last = error
         self._put(last, must=True)
 
-    def _put(self, item: Any, must: bool = False) -> None:
+    def _put(self, item: Frame | Exception | None, must: bool = False) -> None:
         while not self._ended.is_set():
             try:
-                return self._frames.put(item, timeout=0.1)
+                self._frames.put(item, timeout=0.1)
+                return
             except queue.Full:
                 if self._realtime and not must:
                     with contextlib.suppress(queue.Empty):
                         self._frames.get_nowait()
                         self.dropped += 1
-        return None
 
 
 class _Capture:
@@ -121,8 +118,6 @@ class _Capture:
 
     def __init__(self, source: str) -> None:
         is_camera = source.isdecimal()
-        if not is_camera and '://' not in source and not Path(source).is_file():
-            raise MissingFileError(f'there is no video {source}: correct the path.')
         # silent, for in the place of its warnings is the sentence below; OpenCV 5 has moved it
         (cv2.setLogLevel if hasattr(cv2, 'setLogLevel') else cv2.utils.logging.setLogLevel)(0)
         self._capture = cv2.VideoCapture(int(source) if is_camera else source)
@@ -151,8 +146,6 @@ class _PyAVFile:
 
     def __init__(self, source: str) -> None:
         self._name = source
-        if '://' not in source and not Path(source).is_file():
-            raise MissingFileError(f'there is no video {source}: correct the path.')
         try:
             self._container = av.open(source)
             self._video = self._container.streams.video[0]
@@ -179,118 +172,107 @@ class _PyAVFile:
         self._container.close()
 
 
-def open_writer(path: str | Path, first: np.ndarray, reader: FrameReader) -> _PyAVWriter | _OpenCVWriter:
-    """Open an MP4 file, a context manager whose ``write(pixels, seconds)`` adds a frame; it gets its name at the end.
+Write = Callable[[np.ndarray, float | None], None]
+
+
+def open_writer(path: str | Path, first: np.ndarray, reader: FrameReader) -> contextlib.AbstractContextManager[Write]:
+    """Open an MP4 file, which gets its name at the end.
 
     Args:
         path (str or Path): The file.
         first (np.ndarray): The first frame, which says how large all are.
         reader (FrameReader): Whose rate and sound it gets.
 
+    Returns:
+        context manager: Of a function that adds a frame, of its pixels and its seconds since the first one, or None.
+
     Raises:
         OutputError: If it cannot be written.
     """
-    return (_OpenCVWriter if av is None else _PyAVWriter)(path, first, reader)
+    return (_write_by_opencv if av is None else _write_by_pyav)(Path(path), first.shape[1::-1], reader)
 
 
-class _OpenCVWriter:
-    def __init__(self, path: str | Path, first: np.ndarray, reader: FrameReader) -> None:
-        self._path, self._size, self._rate = Path(path), first.shape[1::-1], float(reader.rate)
-
-    def __enter__(self) -> _OpenCVWriter:
-        self._path.parent.mkdir(parents=True, exist_ok=True)
-        self._folder = tempfile.TemporaryDirectory(dir=self._path.parent)
-        self._unfinished = os.path.join(self._folder.name, self._path.name)
-        code = cv2.VideoWriter_fourcc(*'mp4v')
-        self._video = cv2.VideoWriter(self._unfinished, code, self._rate, self._size)
-        if not self._video.isOpened():
-            self._folder.cleanup()
-            raise OutputError(f'{self._path} cannot be written by this OpenCV: pip install av.')
-        return self
-
-    def write(self, pixels: np.ndarray, seconds: float | None) -> None:
-        """Add a frame."""
-        self._video.write(pixels if pixels.shape[1::-1] == self._size else cv2.resize(pixels, self._size))
-
-    def __exit__(self, kind: Any, *args: Any) -> None:
-        self._video.release()
-        if kind is None:
-            os.replace(self._unfinished, self._path)
-        self._folder.cleanup()
+def _fitted(pixels: np.ndarray, size: tuple[int, int]) -> np.ndarray:
+    """Bring a frame to the size of the first one, which a stream may change."""
+    return pixels if pixels.shape[1::-1] == size else cv2.resize(pixels, size)
 
 
-class _PyAVWriter:
-    """Writes an MP4 file, which gets its name at the end, with the sound of the source."""
-
-    def __init__(self, path: str | Path, first: np.ndarray, reader: FrameReader) -> None:
-        self._path, self._size, self._reader = Path(path), first.shape[1::-1], reader
-
-    def __enter__(self) -> _PyAVWriter:
-        self._stack = contextlib.ExitStack()
-        file = self._stack.enter_context(atomic_write(self._path, 'choose another folder'))
+@contextlib.contextmanager
+def _write_by_opencv(path: Path, size: tuple[int, int], reader: FrameReader) -> Iterator[Write]:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=path.parent) as folder:
+        unfinished = os.path.join(folder, path.name)
+        video = cv2.VideoWriter(unfinished, cv2.VideoWriter_fourcc(*'mp4v'), float(reader.rate), size)
+        if not video.isOpened():
+            raise OutputError(f'{path} cannot be written by this OpenCV: pip install av.')
         try:
-            self._container = av.open(file, 'w', format='mp4')
-            name = next(name for name in ('libx264', 'h264', 'mpeg4') if name in av.codecs_available)
-            self._video = self._container.add_stream(name, rate=self._reader.rate)
-        except (av.FFmpegError, StopIteration) as error:
-            self._stack.__exit__(*sys.exc_info())
-            raise OutputError(f'{self._path} cannot be written ({error}): pip install another PyAV.') from error
-        width, height = self._size
-        self._video.width, self._video.height = width + width % 2, height + height % 2  # as its colors need
-        self._video.pix_fmt, self._video.codec_context.time_base = 'yuv420p', _TICK
-        self._sound = self._open_sound()
-        self._last, self._next = -1, 0
-        return self
+            yield lambda pixels, seconds: video.write(_fitted(pixels, size))
+        finally:
+            video.release()
+        os.replace(unfinished, path)
 
-    def _open_sound(self) -> Any:
-        if self._reader.sound is None:
-            return None
-        source = av.open(self._reader.sound)
-        stream = source.streams.audio[0]
+
+@contextlib.contextmanager
+def _write_by_pyav(path: Path, size: tuple[int, int], reader: FrameReader) -> Iterator[Write]:
+    step, last = round(1 / (_TICK * reader.rate)), -1
+
+    def mux(packets: list) -> None:
         try:
-            return source, source.demux(stream), self._container.add_stream_from_template(stream)
-        except (av.FFmpegError, ValueError):  # a kind of sound that MP4 cannot hold
-            source.close()
-            return None
-
-    def write(self, pixels: np.ndarray, seconds: float | None) -> None:
-        """Add a frame."""
-        if pixels.shape[1::-1] != self._size:
-            pixels = cv2.resize(pixels, self._size)  # a stream may change its size
-        height, width = pixels.shape[:2]
-        pixels = cv2.copyMakeBorder(pixels, 0, height % 2, 0, width % 2, cv2.BORDER_REPLICATE)
-        frame = av.VideoFrame.from_ndarray(pixels, format='bgr24')
-        step = round(1 / (_TICK * self._reader.rate))
-        time_stamp = self._next if seconds is None else round(seconds / _TICK)
-        frame.pts = max(time_stamp, self._last + 1)
-        self._last, self._next = frame.pts, frame.pts + step
-        frame.time_base = _TICK
-        self._mux(self._video.encode(frame))
-        self._copy_sound(self._last * _TICK)
-
-    def _copy_sound(self, until: float) -> None:
-        if self._sound is None:
-            return
-        _, packets, stream = self._sound
-        for packet in packets:
-            if packet.dts is None:
-                continue
-            packet.stream = stream
-            self._mux([packet])
-            if packet.pts * packet.time_base > until:
-                return
-
-    def _mux(self, packets: list) -> None:
-        try:
-            self._container.mux(packets)
+            container.mux(packets)
         except OSError as error:
-            raise OutputError(f'{self._path} cannot be written ({error}): choose another folder.') from error
+            raise OutputError(f'{path} cannot be written ({error}): choose another folder.') from error
 
-    def __exit__(self, *args: Any) -> None:
-        with contextlib.suppress(Exception) if args[0] else contextlib.nullcontext():
-            if self._last >= 0:
-                self._mux(self._video.encode())
-            self._container.close()
-        if self._sound is not None:
-            self._sound[0].close()
-        self._stack.__exit__(*args)
+    def write(pixels: np.ndarray, seconds: float | None) -> None:
+        nonlocal last
+        width, height = size
+        pixels = cv2.copyMakeBorder(_fitted(pixels, size), 0, height % 2, 0, width % 2, cv2.BORDER_REPLICATE)
+        frame = av.VideoFrame.from_ndarray(pixels, format='bgr24')
+        time_stamp = (last + step if last >= 0 else 0) if seconds is None else round(seconds / _TICK)
+        last = frame.pts = max(time_stamp, last + 1)
+        frame.time_base = _TICK
+        mux(video.encode(frame))
+        for packet in sound:
+            mux([packet])
+            if packet.pts * packet.time_base > last * _TICK:
+                break
+
+    with atomic_write(path, 'choose another folder') as file:
+        try:
+            container = av.open(file, 'w', format='mp4')
+            name = next(name for name in ('libx264', 'h264', 'mpeg4') if name in av.codecs_available)
+            video = container.add_stream(name, rate=reader.rate)
+        except (av.FFmpegError, StopIteration) as error:
+            raise OutputError(f'{path} cannot be written ({error}): pip install another PyAV.') from error
+        video.width, video.height = (side + side % 2 for side in size)  # as its colors need
+        video.pix_fmt, video.codec_context.time_base = 'yuv420p', _TICK
+        with contextlib.ExitStack() as stack:
+            sound = _sound_for(container, reader.sound, stack)
+            try:
+                yield write
+            except BaseException:
+                with contextlib.suppress(Exception):
+                    container.close()
+                raise
+            if last >= 0:
+                mux(video.encode())
+            container.close()
+
+
+def _sound_for(container: Any, path: str | None, stack: contextlib.ExitStack) -> Iterator[Any]:
+    """Return the packets of the sound of a file, none where it has no sound or one that MP4 cannot hold."""
+    if path is None:
+        return iter(())
+    source = stack.enter_context(av.open(path))
+    stream = source.streams.audio[0]
+    try:
+        copy = container.add_stream_from_template(stream)
+    except (av.FFmpegError, ValueError):
+        return iter(())
+
+    def packets() -> Iterator[Any]:
+        for packet in source.demux(stream):
+            if packet.dts is not None:
+                packet.stream = copy
+                yield packet
+
+    return packets()

@@ -35,19 +35,12 @@ _LEAST_SIDE = 640  # pixels of a drawing: smaller pictures are enlarged, for lab
 
 @dataclass
 class Seen:
-    """What a model found in a picture.
+    """What a model found in a picture."""
 
-    Attributes:
-        image: uint8 (H, W, 3), BGR.
-        found: All objects.
-        explanation: How they came about, of a CenterMask in torch; of other models None.
-        seconds: That it took.
-    """
-
-    image: np.ndarray
-    found: Instances
-    explanation: 'Explanation | None'
-    seconds: float
+    image: np.ndarray  # uint8 (H, W, 3), BGR
+    found: Instances  # all objects
+    explanation: 'Explanation | None'  # how they came about, of a CenterMask in torch
+    seconds: float  # that it took
 
     @property
     def scale(self) -> int:
@@ -88,20 +81,7 @@ class Seen:
 
 
 class Model:
-    """A model of any kind.
-
-    Args:
-        model (str): A config, the name of a model, or an exported file.
-        weights (str, optional): Checkpoint of a config. Defaults to the published one of a name.
-        device (str, optional): Where to predict. Defaults to the GPU where torch has one, else the CPU.
-
-    Attributes:
-        name: Of the model and its weights.
-        classes: Names.
-
-    Raises:
-        InputError: See ``Segmenter``.
-    """
+    """A model of any kind, with a name; arguments and errors are those of ``Segmenter``."""
 
     def __init__(self, model: str, weights: str | None = None, device: str | None = None) -> None:
         self.name = Path(model).stem if weights is None else f'{Path(model).stem}, {Path(weights).stem}'
@@ -155,12 +135,7 @@ def _write_file(content: bytes, name: str) -> str:
 
 
 class Panel:
-    """The part of the page that shows what one model found.
-
-    Args:
-        gr (module): gradio.
-        model (Model): The model.
-    """
+    """The part of the page that shows what one model found."""
 
     def __init__(self, gr: Any, model: Model) -> None:
         self._gr, self._model = gr, model

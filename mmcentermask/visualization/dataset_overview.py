@@ -1,6 +1,5 @@
 """Draws what a dataset holds: objects of each class, sizes of objects and images, objects an image, some images."""
 
-import os
 from collections import Counter
 
 import numpy as np
@@ -9,12 +8,11 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from ..datasets.annotation_tables import CocoTables
-from ..datasets.image_files import Decoder
 from ..datasets.inspection import Inspection
 from ..datasets.values import is_number, printable
 from .png import png_of
 from .style import class_colors, class_label
-from .worst_images import as_rgb, outlines_of, show_part
+from .worst_images import outlines_of, read_rgb, show_part
 
 __all__ = ['draw_overview']
 
@@ -111,12 +109,11 @@ def _spread(inspection: Inspection, usable: np.ndarray) -> list[int]:
 
 
 def _image(axis: Axes, inspection: Inspection, i: int, usable: np.ndarray) -> None:
-    tables, split = inspection.tables, inspection.split
-    image = Decoder(split.color_type, split.backend)(os.path.join(split.folder, tables.images[i]['file_name']))
+    tables, image = inspection.tables, read_rgb(inspection, i)
     if image is None:
         return
     height, width = image.shape[:2]
-    show_part(axis, as_rgb(image), (0, 0, width, height))
+    show_part(axis, image, (0, 0, width, height))
     axis.set_title(printable(tables.images[i]['file_name'], 40), fontsize=8)
     colors = class_colors(len(tables.classes))
     objects = (usable & (tables.image == i)).nonzero()[0].tolist()

@@ -65,11 +65,10 @@ def draw_confusion(analysis: dict[str, Any]) -> Figure:
         axis.set_xticks(range(len(names)), names, rotation=45, ha='right')
         axis.set_yticks(range(len(names)), names)
         axis.set(
-            title=f'{FORM_NAMES[form]}es with a score from {analysis["score_thr"]:g} on' if form == 'bbox'
-            else f'masks with a score from {analysis["score_thr"]:g} on',
+            title=f'{dict(bbox="boxes", segm="masks")[form]} with a score from {analysis["score_thr"]:g} on',
             xlabel='predicted ("nothing": missed)',
             ylabel='annotated ("nothing": found where nothing is)',
-        )  # fmt: skip
+        )
         for (row, column), number in np.ndenumerate(matrix.astype(int)):
             if number:
                 color = 'white' if shares[row, column] > 0.6 else 'black'
@@ -77,22 +76,19 @@ def draw_confusion(analysis: dict[str, Any]) -> Figure:
     return figure
 
 
-def _bars(axis: Axes, names: Sequence[str], values: dict[str, Sequence[float | None]], form: str = '{:.3f}') -> None:
+def _bars(axis: Axes, names: Sequence[str], values: dict[str, Sequence[float | None]]) -> None:
     """Horizontal bars, one of each form at a name, the first name on top; a dash where there is no value."""
     height = 0.8 / len(values)
     for i, (which, numbers) in enumerate(values.items()):
         places = np.arange(len(names)) + (i - (len(values) - 1) / 2) * height
-        axis.barh(
-            places, [number or 0 for number in numbers], height, color=FORM_COLORS[which], label=FORM_NAMES[which]
-        )
-        for place, number in zip(places, numbers, strict=True):
-            axis.text(
-                number or 0, place, ' -' if number is None else ' ' + form.format(number), va='center', fontsize=7
-            )
+        lengths = [number or 0 for number in numbers]
+        bars = axis.barh(places, lengths, height, color=FORM_COLORS[which], label=FORM_NAMES[which])
+        texts = [' -' if number is None else f' {number:.3f}' for number in numbers]
+        axis.bar_label(bars, texts, fontsize=7)
     axis.set_yticks(range(len(names)), names)
     axis.invert_yaxis()
     if len(values) > 1:
-        axis.legend(fontsize=8, loc='best')
+        axis.legend(fontsize=8)
 
 
 def _errors(axis: Axes, analysis: dict, forms: Sequence[str]) -> None:

@@ -27,19 +27,6 @@ class RunLog(NamedTuple):
     seconds: float
 
 
-def _lines(file: Path) -> list[dict]:
-    """The lines of a log in mmengine's form; a last line that was cut off is left out."""
-    lines = []
-    for text in file.read_text().splitlines():
-        try:
-            line = json.loads(text)
-        except ValueError:
-            continue
-        if isinstance(line, dict) and 'step' in line:
-            lines.append(line)
-    return lines
-
-
 def _scores(line: dict) -> dict:
     """The AP values of an evaluation line, by (what, which)."""
     matches = ((_METRIC.match(key), value) for key, value in line.items())
@@ -57,7 +44,13 @@ def _wall_time(file: Path) -> float:
 
 def _read_one(file: Path) -> RunLog:
     log, iteration = RunLog([], [], _wall_time(file)), 0
-    for line in _lines(file):
+    for text in file.read_text().splitlines():
+        try:
+            line = json.loads(text)
+        except ValueError:  # a last line that was cut off
+            continue
+        if not isinstance(line, dict) or 'step' not in line:
+            continue
         if 'loss' in line:
             iteration = line['step']
             log.train.append({**line, 'iteration': iteration})

@@ -3,7 +3,6 @@
 import base64
 import json
 import re
-from collections.abc import Sequence
 from pathlib import Path
 from statistics import median
 from typing import Any
@@ -57,14 +56,13 @@ def render_report(work_dir: str | Path) -> bytes:
     log, errors = read_run_log(work_dir), _errors(work_dir / 'analysis')
     config = next(iter(sorted(work_dir.glob('*/vis_data/config.py'), reverse=True)), None)
     steps, examples = _examples(work_dir)
+    name = next((file.stem for file in sorted(work_dir.glob('*.py'))), work_dir.name)  # mmengine's copy of the config
     page = dict(
-        title=f'{_name_of(work_dir)}: {log.train[-1]["iteration"]:,} iterations',
-        told=_told(log),
+        title=f'{name}: {log.train[-1]["iteration"]:,} iterations',
+        evaluated=f'{log.val[-1]["iteration"]:,}' if log.val else None,
         work_dir=work_dir,
         score_head=['', *SCORES],
-        scores=[[name, *[_dashed(log.val[-1].get((form, s), -1)) for s in SCORES]] for form, name in FORM_NAMES.items()]
-        if log.val
-        else [],
+        scores=[[what, *[_last(log, form, score) for score in SCORES]] for form, what in FORM_NAMES.items()],
         facts=_facts(work_dir, log),
         curves=svg_of(draw_curves(log)),
         steps=steps,
@@ -81,26 +79,16 @@ def render_report(work_dir: str | Path) -> bytes:
 
 def last_scores(log: RunLog) -> str:
     """Return the AP of the last evaluation in one line; a dash where nothing could be scored."""
-    values = [f'{name} AP {_dashed(log.val[-1].get((form, "AP"), -1))}' for form, name in FORM_NAMES.items()]
+    values = [f'{name} AP {_last(log, form, "AP")}' for form, name in FORM_NAMES.items()]
     return f'After iteration {log.val[-1]["iteration"]}: {", ".join(values)}'
+
+
+def _last(log: RunLog, form: str, score: str) -> str:
+    return _dashed(log.val[-1].get((form, score))) if log.val else ''
 
 
 def _dashed(ap: float | None) -> str:
     return '-' if ap is None or ap < 0 else f'{ap:.3f}'
-
-
-def _name_of(work_dir: Path) -> str:
-    """Return the name of the config, of which mmengine leaves a copy."""
-    return next((file.stem for file in sorted(work_dir.glob('*.py'))), work_dir.name)
-
-
-def _told(log: RunLog) -> str:
-    if not log.val:
-        return ''
-    return (
-        f'After iteration {log.val[-1]["iteration"]:,} (COCO metric; s, m, l: area below 32², below 96² and above, in '
-        'pixels).'
-    )
 
 
 def _facts(work_dir: Path, log: RunLog) -> list[tuple[str, str]]:
@@ -162,6 +150,7 @@ def _errors(folder: Path) -> dict[str, Any]:
         found = dict(errors=svg_of(draw_errors(analysis)), confusion=svg_of(draw_confusion(analysis)))
         columns = ('name', 'objects', *(score for score in SCORES if score in analysis[form]['classes'][0]))
         rows = analysis[form]['classes']
+        pictures = [(name, folder / name) for name in ('examples.jpg', 'worst.jpg', 'best.jpg')]
         meanings = [(kind, error['meaning']) for kind, error in analysis[form]['tide'].items()]
     except (ValueError, KeyError, TypeError, IndexError) as error:
         raise InputError(f'{file} cannot be read: let tools/analyze.py write it anew, or remove it.') from error
@@ -171,10 +160,5 @@ def _errors(folder: Path) -> dict[str, Any]:
         meanings=meanings,
         class_head=columns,
         classes=[[row['name'], row['objects'], *map(_dashed, (row[c] for c in columns[2:]))] for row in rows],
-        pictures=_pictures(folder, ('examples.jpg', 'worst.jpg', 'best.jpg')),
+        pictures={name: _embedded(picture.read_bytes()) if picture.is_file() else None for name, picture in pictures},
     )
-
-
-def _pictures(folder: Path, names: Sequence[str]) -> dict[str, str | None]:
-    files = {name: folder / name for name in names}
-    return {name: _embedded(file.read_bytes()) if file.is_file() else None for name, file in files.items()}

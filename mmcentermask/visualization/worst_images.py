@@ -1,10 +1,11 @@
 """Draws the worst images of a dataset with what is wrong in them."""
 
+import itertools
 import os
 import re
 import textwrap
 from collections import Counter, defaultdict
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 
 import cv2
 import numpy as np
@@ -22,7 +23,7 @@ from ..datasets.rules import RULES, Finding
 from ..datasets.values import is_number, printable, shown
 from .png import png_of
 
-__all__ = ['as_rgb', 'draw_worst', 'outlines_of', 'show_part']
+__all__ = ['draw_worst', 'outlines_of', 'read_rgb', 'show_part']
 
 _DARK, _ERROR, _WARNING = '#1d1d1d', '#e3242b', '#ff9d00'
 _OUTLINED = [Stroke(linewidth=3.2, foreground=(0, 0, 0, 0.55)), Normal()]  # to be seen on any image
@@ -63,40 +64,34 @@ def draw_worst(inspections: Sequence[Inspection]) -> bytes | None:
 
 def _choose(inspections: Sequence[Inspection]) -> list[tuple[Inspection, int, np.ndarray, list[Named]]]:
     """Choose images: the dataset, the position, the pixels in RGB, and the findings, errors first."""
-    queues = sorted((queue for i in inspections for queue in _queues(i)), key=lambda queue: not queue[0])
-    chosen, seen = [], set()
-    while queues and len(chosen) < _IMAGES:
-        for queue in list(queues):
-            _, inspection, images, of_image = queue
-            i = next((i for i in images if (inspection.split.name, i) not in seen), None)
-            if i is None:
-                queues.remove(queue)
-            elif len(chosen) < _IMAGES:
-                split, entry = inspection.split, inspection.tables.images[i]
-                seen.add((split.name, i))
-                image = Decoder(split.color_type, split.backend)(os.path.join(split.folder, entry['file_name']))
-                if image is not None:
-                    chosen.append((inspection, i, as_rgb(image), of_image[i]))
+    queues, of_image = [], defaultdict(list)
+    for number, inspection in enumerate(inspections):
+        unreadable = {None} | {finding.image for name in _UNREADABLE for finding in inspection.found.get(name, [])}
+        for name, findings in inspection.found.items():
+            drawn = [finding for finding in findings if finding.image not in unreadable and name not in _NOT_DRAWN]
+            for finding in drawn:
+                of_image[number, finding.image].append((name, finding))
+            counts = Counter((number, finding.image) for finding in drawn)
+            queues.append((not inspection.is_error(name), [place for place, _ in counts.most_common()]))
+    queues.sort(key=lambda queue: queue[0])
+    # the worst image of each rule, then the second one of each, ...
+    places = itertools.chain.from_iterable(itertools.zip_longest(*(places for _, places in queues)))
+    chosen = []
+    for number, i in dict.fromkeys(place for place in places if place is not None):
+        image = read_rgb(inspections[number], i)
+        if image is not None:
+            chosen.append((inspections[number], i, image, of_image[number, i]))
+        if len(chosen) == _IMAGES:
+            break
     return chosen
 
 
-def _queues(inspection: Inspection) -> list[tuple[bool, Inspection, Iterator[int], dict[int, list[Named]]]]:
-    """Return, a rule, whether it is an error, the images that can be drawn, worst first, and their findings."""
-    unreadable = {finding.image for name in _UNREADABLE for finding in inspection.found.get(name, [])}
-    of_image, counts = defaultdict(list), defaultdict(Counter)
-    for name, findings in inspection.found.items():
-        for finding in findings if name not in _NOT_DRAWN else ():
-            if finding.image is not None and finding.image not in unreadable:
-                of_image[finding.image].append((name, finding))
-                counts[name][finding.image] += 1
-    return [
-        (inspection.is_error(name), inspection, iter([i for i, _ in count.most_common()]), of_image)
-        for name, count in counts.items()
-    ]
-
-
-def as_rgb(image: np.ndarray) -> np.ndarray:
-    """Turn what any decoder gives into uint8 RGB, (H, W, 3)."""
+def read_rgb(inspection: Inspection, i: int) -> np.ndarray | None:
+    """Read an image as a run does; return it as uint8 RGB, (H, W, 3), or None if it cannot be decoded."""
+    split, entry = inspection.split, inspection.tables.images[i]
+    image = Decoder(split.color_type, split.backend)(os.path.join(split.folder, entry['file_name']))
+    if image is None:
+        return None
     if image.dtype != np.uint8:
         image = cv2.normalize(image.astype(np.float32), None, 0, 255, cv2.NORM_MINMAX).astype(np.uint8)
     if image.ndim == 2:

@@ -40,8 +40,8 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
     return parser.parse_args(argv)
 
 
-def check_args(args: argparse.Namespace) -> None:
-    """Raise InputError before the first run, if a later one cannot work."""
+def ablate(args: argparse.Namespace) -> None:
+    """Train what is not trained yet, then compare; what would stop a later run is found before the first."""
     names = [Path(config).stem for config in args.configs]
     for name in names:
         if names.count(name) > 1:
@@ -51,22 +51,16 @@ def check_args(args: argparse.Namespace) -> None:
         raise apis.InputError(f'--size is {args.size}: give a multiple of 32.')
     if len(set(args.seeds)) < len(args.seeds):
         raise apis.InputError(f'--seeds names a seed twice: {args.seeds}.')
-
-
-def ablate(args: argparse.Namespace) -> None:
-    """Train what is not trained yet, then compare."""
-    check_args(args)
-    cfgs = {Path(config).stem: apis.load_config(config, args.cfg_options) for config in args.configs}
+    cfgs = {name: apis.load_config(config, args.cfg_options) for name, config in zip(names, args.configs)}
     for cfg in cfgs.values():
         apis.check_data_for_training(cfg)
         apis.check_model_for_training(cfg)
-    work_dir, scores = Path(args.work_dir), {}
+    work_dir, scores = Path(args.work_dir), {name: [] for name in names}
     for number, (name, cfg) in enumerate(cfgs.items(), 1):
         for seed in args.seeds:
             print(f'== {name}, seed {seed}: config {number} of {len(cfgs)}', flush=True)
             folder = work_dir / name / f'seed{seed}'
-            run = analysis.train_once(cfg, folder, seed, args.iterations, args.processes, TRAIN)
-            scores.setdefault(name, []).append(run)
+            scores[name].append(analysis.train_once(cfg, folder, seed, args.iterations, args.processes, TRAIN))
     models = [MODELS.build(cfg.model).eval() for cfg in cfgs.values()]
     passes = [analysis.network_pass(model, (args.size, args.size), args.boxes) for model in models]
     times = analysis.time_interleaved(passes, repeats=11)

@@ -30,18 +30,13 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
     return parser.parse_args(argv)
 
 
-def check_args(args: argparse.Namespace) -> None:
-    """Raise InputError on options that cannot work."""
+def benchmark(args: argparse.Namespace) -> None:
+    """Time and print."""
     apis.check_least(args, masks=1, whole=0, images=1, repeats=1, threads=1)
     if min(args.size) < 1:
         raise apis.InputError(f'--size is {args.size[0]} {args.size[1]}: give a height and a width in pixels.')
     if args.annotations is not None and not os.path.isfile(args.annotations):
         raise apis.MissingFileError(f'there is no annotation file {args.annotations}: give a COCO file.')
-
-
-def benchmark(args: argparse.Namespace) -> None:
-    """Time and print."""
-    check_args(args)
     register_all_modules()
     if args.threads is not None:
         torch.set_num_threads(args.threads)
