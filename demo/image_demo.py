@@ -42,23 +42,12 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
     return parser.parse_args(argv)
 
 
-def make_fast(model, precision: str):
-    """Make a fast copy of a CenterMask; raise InputError where that cannot be."""
-    from mmcentermask import apis, prepare_for_inference
-    from mmcentermask.apis.fast_inference import DTYPES
-    from mmcentermask.models import CenterMask
-
-    if not isinstance(model, CenterMask):
-        raise apis.InputError(
-            f'--fast is for a CenterMask, but this config has a {type(model).__name__}: leave it out.'
-        )
-    return prepare_for_inference(model, DTYPES[precision])
-
-
 def predict(args: argparse.Namespace) -> None:
     """Predict, draw and write as the command line says."""
-    from mmcentermask import apis
+    from mmcentermask import apis, prepare_for_inference
+    from mmcentermask.apis.fast_inference import DTYPES
     from mmcentermask.model_index import is_model
+    from mmcentermask.models import CenterMask
 
     if not args.out_dir:
         raise apis.InputError('--out-dir is empty: name a folder.')
@@ -76,7 +65,10 @@ def predict(args: argparse.Namespace) -> None:
     inferencer = apis.CenterMaskInferencer(args.config, args.weights, device=args.device, cfg_options=args.cfg_options)
     inferencer.show_progress = len(images) > 1 and sys.stdout.isatty()
     if args.fast is not None:
-        inferencer.model = make_fast(inferencer.model, args.fast)
+        if not isinstance(inferencer.model, CenterMask):
+            name = type(inferencer.model).__name__
+            raise apis.InputError(f'--fast is for a CenterMask, but this config has a {name}: leave it out.')
+        inferencer.model = prepare_for_inference(inferencer.model, DTYPES[args.fast])
     results = inferencer(
         images,
         batch_size=args.batch_size,

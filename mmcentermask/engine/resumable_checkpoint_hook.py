@@ -4,23 +4,62 @@ import copy
 import hashlib
 import os
 import pickle
+import random
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+import torch
 from mmdet.registry import HOOKS
 from mmengine.dist import all_gather_object, broadcast_object_list, get_rank, is_main_process, master_only
-from mmengine.fileio import LocalBackend
+from mmengine.fileio import LocalBackend, register_backend
 from mmengine.hooks import CheckpointHook
 from mmengine.runner import IterBasedTrainLoop, Runner
 from mmengine.runner.checkpoint import CheckpointLoader, save_checkpoint
 
-from ..atomic_write import UNFINISHED
+from ..atomic_write import UNFINISHED, atomic_write
 from ..errors import InputError
-from .atomic_backend import AtomicBackend
-from .random_states import get_random_states, set_random_states
 from .resumed_batches import resume_batches, sampler_of
 
 _KEY = 'random_states'  # in the checkpoint
+_HINT = 'make room or set permissions there, and go on with --resume; earlier files are intact'
+
+
+@register_backend('atomic')
+class AtomicBackend(LocalBackend):
+    """mmengine's LocalBackend, chosen by ``backend_args=dict(backend='atomic')``, that writes with ``atomic_write``."""
+
+    def put(self, obj: bytes, filepath: str | Path) -> None:
+        """Write bytes; raise OutputError if they cannot be written."""
+        with atomic_write(filepath, hint=_HINT) as file:
+            file.write(obj)
+
+    def put_text(self, obj: str, filepath: str | Path, encoding: str = 'utf-8') -> None:
+        """Write text, as ``put`` does."""
+        self.put(obj.encode(encoding), filepath)
+
+
+def get_random_states() -> dict[str, Any]:
+    """Return the states of this process, as plain values and tensors: ``python``, ``numpy``, ``torch`` and ``cuda``."""
+    name, keys, *rest = np.random.get_state()
+    states = dict(
+        python=random.getstate(),
+        numpy=(name, torch.from_numpy(keys.astype(np.int64)), *rest),  # torch's safe mode refuses NumPy's array
+        torch=torch.get_rng_state(),
+    )
+    if torch.cuda.is_available():
+        states['cuda'] = torch.cuda.get_rng_state()  # of the current device
+    return states
+
+
+def set_random_states(states: dict[str, Any]) -> None:
+    """Go on in this process from what ``get_random_states`` returned; tensors may be on any device."""
+    random.setstate(states['python'])
+    name, keys, *rest = states['numpy']
+    np.random.set_state((name, keys.cpu().numpy().astype(np.uint32), *rest))
+    torch.set_rng_state(states['torch'].cpu())
+    if 'cuda' in states and torch.cuda.is_available():
+        torch.cuda.set_rng_state(states['cuda'].cpu())
 
 
 @HOOKS.register_module()
@@ -69,9 +108,8 @@ class ResumableCheckpointHook(CheckpointHook):
         if type(self.file_backend) is LocalBackend:
             self.backend_args = dict(backend='atomic')
             self.file_backend = AtomicBackend()
-        if is_main_process():
-            folders = {runner.work_dir, self.out_dir} if isinstance(self.file_backend, LocalBackend) else set()
-            for folder in folders:
+        if is_main_process() and isinstance(self.file_backend, LocalBackend):
+            for folder in {runner.work_dir, self.out_dir}:
                 for path in Path(folder).glob(f'*{UNFINISHED}'):
                     runner.logger.info(f'{path}, which an earlier run did not finish, is removed.')
                     path.unlink()

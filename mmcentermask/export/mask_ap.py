@@ -27,12 +27,7 @@ class AnnotatedImages(NamedTuple):
 
 
 def read_annotated(data: Path, classes: Sequence[str], number: int) -> AnnotatedImages:
-    """Find annotated images: those to validate on, or else those to train on.
-
-    Args:
-        data (Path): A COCO annotation file, or a folder that has one, with its images.
-        classes (Sequence[str]): Names of the model's classes.
-        number (int): Images at most, the first ones.
+    """Find the first images of a COCO annotation file, or of a folder that has one: for validation, else for training.
 
     Raises:
         InputError: If there is no annotation file, it cannot be used, or it has no object of the model's classes.

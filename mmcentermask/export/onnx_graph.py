@@ -21,16 +21,13 @@ _LEAST_OPSET, _DEFORM_CONV_OPSET, _NEWEST_OPSET = 16, 19, 20  # of RoIAlign with
 
 
 def to_onnx(model: nn.Module, metadata: ExportMetadata, opset: int | None = None) -> onnx.ModelProto:
-    """Write a model as an ONNX graph.
+    """Write a model as an ONNX graph with ``metadata``, and check it.
 
     Args:
         model (nn.Module): A CenterMask with its weights, in evaluation mode; not changed.
         metadata (ExportMetadata): Whose ``batch`` and ``static_shape`` fix the shape of the images, and whose
             thresholds become the defaults of the inputs of these names.
         opset (int, optional): Of ONNX. Defaults to 17, to 19 with deformable convolutions.
-
-    Returns:
-        onnx.ModelProto: The graph, checked, with ``metadata``.
 
     Raises:
         InputError: If the model has a part that cannot be written, or ``opset`` is too low or too high.

@@ -19,13 +19,8 @@ def quantize_onnx(graph: onnx.ModelProto, images: Sequence[np.ndarray], symmetri
     The other convolutions read features that are summed, normalized or resized in float32, where going to int8 and back
     costs onnxruntime more than it saves.
 
-    Args:
-        graph (onnx.ModelProto): In float32.
-        images (Sequence[np.ndarray]): To find the ranges of values by: uint8 (N, 3, H, W), as the graph takes them.
-        symmetric (bool): Ranges around zero, as TensorRT wants them. Defaults to False.
-
-    Returns:
-        onnx.ModelProto: With QuantizeLinear and DequantizeLinear around what is to be computed in int8.
+    The ranges of values are found by ``images``, uint8 (N, 3, H, W), as the graph takes them; with ``symmetric`` they
+    lie around zero, as TensorRT wants them. QuantizeLinear and DequantizeLinear stand around what is computed in int8.
     """
     import onnxruntime
     from onnxruntime.quantization import CalibrationDataReader, QuantFormat, QuantType, quantize_static

@@ -74,16 +74,7 @@ def _of_annotations(path: Path) -> Iterator[str]:
 def predict_rows(segmenter: Segmenter, images: Iterable[str], **options: Any) -> Iterator[dict[str, Any]]:
     """Predict; yield of each image what ``Instances.to_dict`` gives, or its ``file_name`` and ``error``.
 
-    Args:
-        segmenter (Segmenter): Predicts.
-        images (iterable of str): Paths.
-        **options: See ``Segmenter.stream``.
-
-    Yields:
-        dict: A row.
-
-    Raises:
-        InputError: If an option is out of range.
+    Options and their errors are those of ``Segmenter.stream``.
     """
     for image, found in segmenter.stream(images, **options):
         failed = not isinstance(found, Instances)
@@ -165,10 +156,7 @@ def write_rows(
 def _check_settings(folder: Path, settings: dict[str, Any]) -> None:
     path = folder / _SETTINGS
     if path.is_file():
-        try:
-            old = json.loads(path.read_text(encoding='utf-8'))
-        except ValueError:
-            old = {}
+        old = json.loads(path.read_text(encoding='utf-8'))
         changed = [key for key in settings if old.get(key) != settings[key]]
         if changed:
             told = ', '.join(f'{key} {old.get(key)!r} and not {settings[key]!r}' for key in changed)

@@ -1,7 +1,5 @@
 """Drawings of objects and of runs: predictions beside the truth, loss and AP curves."""
 
-import importlib
-
 from .curves import draw_curves
 from .drawing import draw_instances
 from .error_charts import draw_confusion, draw_errors
@@ -9,10 +7,8 @@ from .png import png_of, svg_of
 from .run_log import RunLog, read_run_log
 from .style import class_colors
 
-# imported when they are asked for: they need torch and mmdet, which an exported model runs without
-_WITH_TORCH = {'CenterMaskVisualizer': 'visualizer', 'LabelledImages': 'labelled_images'}
-
 __all__ = [
+    'CenterMaskVisualizer',
     'RunLog',
     'class_colors',
     'draw_confusion',
@@ -22,11 +18,12 @@ __all__ = [
     'png_of',
     'read_run_log',
     'svg_of',
-    *_WITH_TORCH,
 ]
 
 
-def __getattr__(name: str):
-    if name in _WITH_TORCH:
-        return getattr(importlib.import_module(f'.{_WITH_TORCH[name]}', __name__), name)
+def __getattr__(name: str) -> type:
+    if name == 'CenterMaskVisualizer':  # needs torch and mmdet, which an exported model runs without
+        from .visualizer import CenterMaskVisualizer
+
+        return CenterMaskVisualizer
     raise AttributeError(f'module {__name__!r} has no attribute {name!r}')

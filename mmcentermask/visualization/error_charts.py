@@ -17,14 +17,10 @@ _CONFUSED = 20  # classes of the confusion matrix: those that are confused most 
 
 
 def draw_errors(analysis: dict[str, Any]) -> Figure:
-    """Six diagrams: the AP that each kind of errors costs, precision over recall, calibration of scores and of mask
-    scoring, AP by size and by class.
+    """Draw six diagrams of what ``analyze_results`` gives.
 
-    Args:
-        analysis (dict): As ``analyze_results`` gives it.
-
-    Returns:
-        Figure: Not one of pyplot's.
+    They show the AP that each kind of errors costs, precision over recall, calibration of scores and of mask scoring,
+    AP by size and by class. The figure is not one of pyplot's.
     """
     forms = [form for form in FORM_NAMES if form in analysis]
     with rc_context({'font.size': 9, 'text.parse_math': False}):
@@ -42,13 +38,10 @@ def draw_errors(analysis: dict[str, Any]) -> Figure:
 
 
 def draw_confusion(analysis: dict[str, Any]) -> Figure:
-    """The confusion matrix of the masks, or of boxes where there are no masks: shares of the objects of each class.
+    """Draw the confusion matrix of masks that ``analyze_results`` gives, or of boxes where there are no masks.
 
-    Args:
-        analysis (dict): As ``analyze_results`` gives it.
-
-    Returns:
-        Figure: Not one of pyplot's. The 20 classes that are confused most, where there are more.
+    Colors are shares of the objects of each class; of more classes it has the 20 that are confused most. The figure is
+    not one of pyplot's.
     """
     form = 'segm' if 'segm' in analysis else 'bbox'
     names, matrix = analysis[form]['confusion']['names'], np.array(analysis[form]['confusion']['matrix'], float)

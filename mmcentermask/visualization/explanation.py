@@ -29,15 +29,7 @@ _HEADING, _NOTE = 11, 8.5  # points
 
 
 def draw_explanation(explanation: Explanation, objects: int = 3) -> Figure:
-    """Draw an image's way through the model, from its channels to its masks.
-
-    Args:
-        explanation (Explanation): Of an image.
-        objects (int): Objects whose masks are shown, the best ones. Defaults to 3.
-
-    Returns:
-        Figure: Of matplotlib, 12 inches wide.
-    """
+    """Draw an image's way through the model, from its channels to the masks of its best objects, 12 inches wide."""
     height, width = explanation.image.shape[:2]
     aspect = min(max(height / width, 0.4), 1.6)
     shown = min(objects, len(explanation.found))
