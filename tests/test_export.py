@@ -123,10 +123,10 @@ def test_onnx_gives_what_the_model_gives(name):
 
 def assert_refused_by_openvino(graph):
     pytest.importorskip('openvino')
-    from mmcentermask.export.openvino_model import to_openvino
+    from mmcentermask.export.export_model import _to_openvino
 
     with pytest.raises(InputError, match='OpenVINO has no DeformConv'):
-        to_openvino(graph)
+        _to_openvino(graph)
 
 
 def write_small(folder, config, case, test_cfg):

@@ -13,8 +13,6 @@ from mmcentermask.visualization import png_of
 from .tables import csv_table, markdown_table
 from .timing import STAGES
 
-__all__ = ['BenchmarkResult', 'benchmark_table', 'write_benchmark']
-
 
 class BenchmarkResult(NamedTuple):
     """What was measured of one model; None is not known."""

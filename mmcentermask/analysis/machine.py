@@ -15,8 +15,6 @@ import torch
 
 from mmcentermask.version import __version__
 
-__all__ = ['hardware', 'peak_memory', 'versions']
-
 
 def hardware(device: str) -> str:
     """Return one line on the machine: the processor, its usable cores and, where ``device`` is one, the GPU."""

@@ -10,8 +10,6 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from .timing import StageTimer
 
-__all__ = ['count_macs', 'count_parameters', 'network_pass']
-
 
 def count_parameters(model: nn.Module) -> int:
     """Return the number of a model's parameters, frozen ones included, running statistics not."""

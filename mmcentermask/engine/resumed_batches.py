@@ -9,8 +9,6 @@ from mmengine.dataset import InfiniteSampler
 from mmengine.runner import IterBasedTrainLoop
 from torch.utils.data import BatchSampler, DataLoader
 
-__all__ = ['resume_batches', 'sampler_of']
-
 
 def sampler_of(dataloader: DataLoader) -> Any:
     """Return what orders the samples of a data loader, below whatever makes batches of them."""

@@ -11,8 +11,6 @@ from ..version import __version__
 from .end_to_end import check_exportable
 from .metadata import FORMAT_VERSION, ExportMetadata
 
-__all__ = ['describe_model']
-
 
 def describe_model(model: nn.Module, cfg: Config) -> ExportMetadata:
     """Describe a model for its exported file.

@@ -20,8 +20,6 @@ from ..models import (
 )
 from .operators import NonMaxSuppression, RoIAlign
 
-__all__ = ['EndToEnd', 'check_exportable']
-
 _FAR = (0.0, -1e4, -1e4, -9999.0, -9999.0)  # an RoI out of sight; OpenVINO makes NaN of one without area
 
 

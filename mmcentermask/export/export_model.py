@@ -16,8 +16,9 @@ from ..image_inputs import read_image
 from ..runtime.exported_model import ExportedModel
 from .describe import describe_model
 from .mask_ap import mask_ap, read_annotated
-from .metadata import ExportMetadata
-from .onnx_graph import add_metadata, to_onnx
+from .metadata import KEY, ExportMetadata
+from .onnx_graph import to_onnx
+from .quantize import quantize_onnx, quantize_openvino
 from .verify import (
     BOX_TOLERANCE,
     LEAST_IOU,
@@ -28,7 +29,7 @@ from .verify import (
     verify,
 )
 
-__all__ = ['export_model', 'open_graph', 'quantize']
+Graph = Any  # onnx.ModelProto or openvino.Model
 
 
 def export_model(
@@ -97,31 +98,41 @@ def export_model(
     return metadata
 
 
-def open_graph(graph, metadata: ExportMetadata, path: Path, threads: int | None = None) -> ExportedModel:
+def open_graph(graph: Graph, metadata: ExportMetadata, path: Path, threads: int | None = None) -> ExportedModel:
     """Write a graph, of ONNX or OpenVINO, to a file, ``.onnx`` or ``.xml``, and open it, as the runtime does."""
     write_files(path.parent, _files(graph, metadata, path))
     return ExportedModel(str(path), threads=threads)
 
 
-def _files(graph, metadata: ExportMetadata, path: Path) -> dict[str, bytes]:
+def _files(graph: Graph, metadata: ExportMetadata, path: Path) -> dict[str, bytes]:
     """Return the files of a graph, by name."""
-    if path.suffix == '.xml':
-        from .openvino_model import openvino_files, to_openvino
+    if path.suffix == '.onnx':
+        onnx.helper.set_model_props(graph, {KEY: metadata.to_json()})
+        return {path.name: graph.SerializeToString()}
+    import openvino
 
-        return openvino_files(to_openvino(graph) if isinstance(graph, onnx.ModelProto) else graph, metadata, path.stem)
-    add_metadata(graph, metadata)
-    return {path.name: graph.SerializeToString()}
+    model = _to_openvino(graph) if isinstance(graph, onnx.ModelProto) else graph
+    model.set_rt_info(metadata.to_json(), [KEY])
+    with tempfile.TemporaryDirectory() as folder:
+        written = Path(folder, path.name)
+        openvino.save_model(model, written, compress_to_fp16=False)
+        return {file.name: file.read_bytes() for file in (written, written.with_suffix('.bin'))}
 
 
-def quantize(graph: onnx.ModelProto, batches: list[np.ndarray], suffix: str, symmetric: bool = False):
+def _to_openvino(graph: onnx.ModelProto) -> Any:
+    """Convert a graph to an ``openvino.Model``; its thresholds become constants, as inputs there have no defaults."""
+    import openvino
+
+    if any(node.op_type == 'DeformConv' for node in graph.graph.node):
+        raise ExportError('OpenVINO has no DeformConv, which this model needs: export it with --format onnx.')
+    return openvino.Core().read_model(graph.SerializeToString())
+
+
+def quantize(graph: onnx.ModelProto, batches: list[np.ndarray], suffix: str, symmetric: bool = False) -> Graph:
     """Quantize a graph for the kind of file, '.onnx' or '.xml': see ``quantize_onnx`` and ``quantize_openvino``."""
-    from .quantize import quantize_onnx, quantize_openvino
-
     if suffix == '.onnx':
         return quantize_onnx(graph, batches, symmetric)
-    from .openvino_model import to_openvino
-
-    return quantize_openvino(to_openvino(graph), batches)
+    return quantize_openvino(_to_openvino(graph), batches)
 
 
 def _batch(exported: ExportedModel, image: np.ndarray) -> np.ndarray:

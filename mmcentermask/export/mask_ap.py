@@ -15,8 +15,6 @@ from ..errors import AnnotationError
 from ..image_inputs import read_image
 from ..runtime.exported_model import ExportedModel
 
-__all__ = ['AnnotatedImages', 'mask_ap', 'read_annotated']
-
 
 class AnnotatedImages(NamedTuple):
     """Images and their annotations."""

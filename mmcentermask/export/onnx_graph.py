@@ -15,8 +15,6 @@ from .end_to_end import EndToEnd
 from .metadata import INPUTS, KEY, OUTPUTS, SEMANTIC, ExportMetadata
 from .operators import replace_deform_convs
 
-__all__ = ['add_metadata', 'to_onnx']
-
 _LEAST_OPSET, _DEFORM_CONV_OPSET, _NEWEST_OPSET = 16, 19, 20  # of RoIAlign with aligned corners, of DeformConv
 
 
@@ -77,7 +75,7 @@ def to_onnx(model: nn.Module, metadata: ExportMetadata, opset: int | None = None
     _drop_identities(graph.graph)
     # an input with an initializer of its name has it as its default
     graph.graph.initializer.extend(onnx.numpy_helper.from_array(value.numpy(), name) for name, value in options.items())
-    add_metadata(graph, metadata)
+    onnx.helper.set_model_props(graph, {KEY: metadata.to_json()})
     onnx.checker.check_model(graph)
     return graph
 
@@ -92,8 +90,3 @@ def _drop_identities(graph: onnx.GraphProto) -> None:
     for node in graph.node:
         for i, name in enumerate(node.input):
             node.input[i] = copies.get(name, name)
-
-
-def add_metadata(graph: onnx.ModelProto, metadata: ExportMetadata) -> None:
-    """Put ``metadata`` into a graph, in the place of what it had."""
-    onnx.helper.set_model_props(graph, {KEY: metadata.to_json()})

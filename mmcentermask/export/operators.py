@@ -8,8 +8,6 @@ from mmcv.ops import ModulatedDeformConv2dPack, modulated_deform_conv2d, nms, ro
 from torch import Tensor
 from torch.autograd import Function
 
-__all__ = ['DeformConv', 'NonMaxSuppression', 'RoIAlign', 'replace_deform_convs']
-
 
 class NonMaxSuppression(Function):
     """NMS of the boxes of several images, as one class."""

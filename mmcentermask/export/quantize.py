@@ -8,8 +8,6 @@ from collections.abc import Sequence
 import numpy as np
 import onnx
 
-__all__ = ['quantize_onnx', 'quantize_openvino']
-
 _PARTS = ('backbone', 'neck', 'bbox_head', 'mask_head', 'mask_iou_head')
 
 

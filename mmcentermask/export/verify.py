@@ -20,8 +20,6 @@ from ..runtime.exported_model import ExportedModel, LoadedImage
 from ..structures import Instances
 from ..structures.segment_ids import INSTANCE_OFFSET
 
-__all__ = ['Comparison', 'compare', 'images_to_compare', 'verify']
-
 BOX_TOLERANCE = 0.1  # pixels of the image
 SCORE_TOLERANCE = 1e-3
 LEAST_IOU = 0.99

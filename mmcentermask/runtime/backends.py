@@ -10,8 +10,6 @@ import numpy as np
 from ..errors import InputError, MissingFileError
 from ..export.metadata import KEY, ExportMetadata
 
-__all__ = ['BACKENDS', 'OnnxRuntime', 'OpenVino', 'open_exported']
-
 _DAMAGED = '{path} cannot be read by {backend} ({error}): give a complete file that tools/export.py wrote.'
 
 

@@ -6,8 +6,6 @@ from typing import Any
 
 from ..errors import InputError
 
-__all__ = ['run_command']
-
 
 def run_command(job: Callable[[Any], None], args: Any) -> int:
     """Run a command; bad input gives one sentence on stderr and the exit code 1, other errors keep their traceback."""

@@ -25,8 +25,6 @@ from ..structures.panoptic_map import classify_pixels, fuse
 from .backends import open_exported
 from .resizing import fitted_size, legacy_size
 
-__all__ = ['ExportedModel']
-
 _LEAST_SIDE = 32  # pixels of a resized image; the finest level that RoIs read would be less than 4 x 4
 
 

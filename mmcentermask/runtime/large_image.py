@@ -20,8 +20,6 @@ if TYPE_CHECKING:
     from ..apis.torch_model import TorchModel
     from .exported_model import ExportedModel
 
-__all__ = ['predict_large', 'read_reduced']
-
 _WINDOWED = ('.tif', '.tiff', '.jp2', '.vrt', '.img')  # formats of which rasterio reads parts
 _CACHE = 64  # MB of blocks that rasterio keeps; by default it would keep a twentieth of the memory
 

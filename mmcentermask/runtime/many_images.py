@@ -14,8 +14,6 @@ from ..image_inputs import images_of_folder
 from ..structures import Instances
 from .segmenter import Segmenter
 
-__all__ = ['find_images', 'predict_rows', 'write_rows']
-
 _SETTINGS = 'settings.json'
 _HINT = 'choose another folder with --out, or make room and run it again, which goes on from here'
 

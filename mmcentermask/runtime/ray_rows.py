@@ -14,8 +14,6 @@ from ..errors import InputError
 from .many_images import predict_rows
 from .segmenter import Segmenter, check_options
 
-__all__ = ['predict_rows_on_ray']
-
 _TASK = 64  # images that an actor takes at most at a time, and that are predicted again where it dies
 
 

@@ -17,8 +17,6 @@ from ..structures.instances import check_threshold, class_indices
 from .exported_model import ExportedModel
 from .large_image import predict_large
 
-__all__ = ['Segmenter']
-
 
 class Segmenter:
     """Finds and segments the objects of images.

@@ -12,8 +12,6 @@ from pycocotools import mask as mask_api
 from ..structures import Instances, encode_crop
 from ..structures.rle import decode_crop, rle_to_json
 
-__all__ = ['Tile', 'make_tiles', 'merge_tiles', 'shift']
-
 _SAME = 0.5  # overlap above which two masks are of one object
 
 

@@ -24,8 +24,6 @@ from ..structures import Instances
 from .segmenter import Segmenter
 from .video_files import Frame, FrameReader, open_writer
 
-__all__ = ['VideoSummary', 'is_video', 'predict_video', 'result_name', 'show_in_window']
-
 _VIDEOS = ('.mp4', '.avi', '.mov', '.mkv', '.webm', '.m4v', '.mpg', '.mpeg', '.ts')
 _STREAMS = ('rtsp', 'rtmp', 'udp', 'srt')
 _AHEAD = 4  # frames that wait to be drawn

@@ -26,8 +26,6 @@ try:
 except ImportError:
     av = None
 
-__all__ = ['Frame', 'FrameReader', 'open_writer']
-
 _AHEAD = 4  # frames that wait to be predicted
 _RATE = Fraction(25)  # frames a second, of a source that does not say
 _TICK = Fraction(1, 90000)  # seconds, in which a frame's time is given
@@ -64,9 +62,9 @@ class FrameReader:
         self.dropped, self._most, self._realtime = 0, most, realtime
         self._frames: queue.Queue = queue.Queue(1 if realtime else _AHEAD)
         self._ended = threading.Event()
-        self._source = _Capture(source) if source.isdecimal() or av is None else _PyAVFile(source)
-        self.rate, self.sound = self._source.rate, None if realtime else self._source.sound
         self._live = source.isdecimal()
+        self.rate, sound, self._source = (_read_by_opencv if self._live or av is None else _read_by_pyav)(source)
+        self.sound = None if realtime else sound
         self._thread = threading.Thread(target=self._run, daemon=True)
 
     def __enter__(self) -> FrameReader:
@@ -89,7 +87,7 @@ class FrameReader:
         last: Frame | Exception | None = None
         try:
             began = time.perf_counter()
-            for number, frame in enumerate(self._source.frames()):
+            for number, frame in enumerate(self._source):
                 if self._ended.is_set() or number == self._most:
                     break
                 if self._realtime and frame.seconds is not None and not self._live:
@@ -111,65 +109,59 @@ class FrameReader:
                         self.dropped += 1
 
 
-class _Capture:
-    """A camera or, where there is no PyAV, a video file, by OpenCV."""
+def _read_by_opencv(source: str) -> tuple[Fraction, str | None, Iterator[Frame]]:
+    """Open a camera or, where there is no PyAV, a video file: its rate, the file of its sound, and its frames."""
+    is_camera = source.isdecimal()
+    # silent, for in the place of its warnings is the sentence below; OpenCV 5 has moved it
+    (cv2.setLogLevel if hasattr(cv2, 'setLogLevel') else cv2.utils.logging.setLogLevel)(0)
+    capture = cv2.VideoCapture(int(source) if is_camera else source)
+    if not capture.isOpened():
+        what = f'the camera {source}' if is_camera else f'the video {source}'
+        how = 'see that it is connected and no other program uses it' if is_camera else 'give a complete video'
+        raise ImageError(f'{what} cannot be opened: {how}.')
+    told = capture.get(cv2.CAP_PROP_FPS)
+    rate = Fraction(told).limit_denominator(1000) if 1 <= told <= 240 else _RATE
 
-    sound = None
-
-    def __init__(self, source: str) -> None:
-        is_camera = source.isdecimal()
-        # silent, for in the place of its warnings is the sentence below; OpenCV 5 has moved it
-        (cv2.setLogLevel if hasattr(cv2, 'setLogLevel') else cv2.utils.logging.setLogLevel)(0)
-        self._capture = cv2.VideoCapture(int(source) if is_camera else source)
-        if not self._capture.isOpened():
-            what = f'the camera {source}' if is_camera else f'the video {source}'
-            how = 'see that it is connected and no other program uses it' if is_camera else 'give a complete video'
-            raise ImageError(f'{what} cannot be opened: {how}.')
-        rate = self._capture.get(cv2.CAP_PROP_FPS)
-        self.rate = Fraction(rate).limit_denominator(1000) if 1 <= rate <= 240 else _RATE
-        self._live = is_camera
-
-    def frames(self) -> Iterator[Frame]:
+    def frames() -> Iterator[Frame]:
         began = time.perf_counter()
-        for number in itertools.count():
-            there, pixels = self._capture.read()
-            if not there:
-                return
-            yield Frame(pixels, time.perf_counter() - began if self._live else float(number / self.rate))
-
-    def close(self) -> None:
-        self._capture.release()
-
-
-class _PyAVFile:
-    """A video file or stream, by PyAV."""
-
-    def __init__(self, source: str) -> None:
-        self._name = source
         try:
-            self._container = av.open(source)
-            self._video = self._container.streams.video[0]
-        except (av.FFmpegError, IndexError) as error:
-            reason = getattr(error, 'strerror', error)
-            raise ImageError(f'the video {source} cannot be opened ({reason}): give a complete video.') from error
-        self._video.thread_type = 'AUTO'
-        self.rate = self._video.average_rate or self._video.guessed_rate or _RATE
-        self.sound = source if self._container.streams.audio and '://' not in source else None
+            for number in itertools.count():
+                there, pixels = capture.read()
+                if not there:
+                    break
+                yield Frame(pixels, time.perf_counter() - began if is_camera else float(number / rate))
+        finally:
+            capture.release()
 
-    def frames(self) -> Iterator[Frame]:
+    return rate, None, frames()
+
+
+def _read_by_pyav(source: str) -> tuple[Fraction, str | None, Iterator[Frame]]:
+    """Open a video file or stream, see ``_read_by_opencv``."""
+    try:
+        container = av.open(source)
+        video = container.streams.video[0]
+    except (av.FFmpegError, IndexError) as error:
+        reason = getattr(error, 'strerror', error)
+        raise ImageError(f'the video {source} cannot be opened ({reason}): give a complete video.') from error
+    video.thread_type = 'AUTO'
+
+    def frames() -> Iterator[Frame]:
         first = None
         try:
-            for frame in self._container.decode(self._video):
+            for frame in container.decode(video):
                 pixels = frame.to_ndarray(format='bgr24')
                 if frame.rotation:  # of a phone that was held upright
                     pixels = np.ascontiguousarray(np.rot90(pixels, round(frame.rotation / 90)))
                 first = frame.time if first is None else first
                 yield Frame(pixels, None if frame.time is None else frame.time - (first or 0.0))
         except av.FFmpegError as error:
-            print(f'warning: {self._name} is damaged ({error}): its frames end here.', file=sys.stderr, flush=True)
+            print(f'warning: {source} is damaged ({error}): its frames end here.', file=sys.stderr, flush=True)
+        finally:
+            container.close()
 
-    def close(self) -> None:
-        self._container.close()
+    sound = source if container.streams.audio and '://' not in source else None
+    return video.average_rate or video.guessed_rate or _RATE, sound, frames()
 
 
 Write = Callable[[np.ndarray, float | None], None]

@@ -25,8 +25,6 @@ from .segmenter import Segmenter
 if TYPE_CHECKING:
     from ..apis.explanation import Explanation
 
-__all__ = ['Model', 'Seen', 'build_page', 'read_upload']
-
 _MOST_PIXELS = 50_000_000
 _SHAPES = ('ellipse', 'rectangle', 'triangle', 'star')  # classes of the model of `make demo`
 _SAMPLE_SIDE = 384  # pixels, of an image that is drawn

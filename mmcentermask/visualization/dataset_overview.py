@@ -14,8 +14,6 @@ from .png import png_of
 from .style import class_colors, class_label
 from .worst_images import outlines_of, read_rgb, show_part
 
-__all__ = ['draw_overview']
-
 _IMAGES, _CLASSES = 8, 30  # that are shown, of the classes those with most objects
 _SMALL, _MEDIUM = 32, 96  # COCO's limits of small and medium objects, side of a square in pixels
 _OBJECTS = 60  # to draw in an image, the largest ones

@@ -13,8 +13,6 @@ from mmcentermask.structures.segment_ids import INSTANCE_OFFSET
 
 from .style import class_colors, class_label, font, font_size, line_width, text_color
 
-__all__ = ['draw_instances', 'draw_panoptic']
-
 _ALIKE = 60  # of 255, the difference of colors that are hard to tell apart
 
 

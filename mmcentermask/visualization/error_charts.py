@@ -8,8 +8,6 @@ from matplotlib import rc_context
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-__all__ = ['FORM_COLORS', 'FORM_NAMES', 'draw_confusion', 'draw_errors']
-
 FORM_NAMES = {'bbox': 'box', 'segm': 'mask'}
 FORM_COLORS = {'bbox': 'tab:blue', 'segm': 'tab:red'}
 _CLASSES = 24  # of a chart: the best half and the worst half where there are more

@@ -18,8 +18,6 @@ from .style import class_colors, class_label
 if TYPE_CHECKING:
     from mmcentermask.apis.explanation import Explanation
 
-__all__ = ['draw_explanation', 'draw_object']
-
 _LEVEL_COLORS = ('#4477aa', '#228833', '#ee7733', '#cc3311', '#aa3377', '#555555')  # of P2, P3, ...
 _HEAT = colormaps['inferno']
 _DIM = 0.45  # brightness of the image below a map

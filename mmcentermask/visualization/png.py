@@ -5,8 +5,6 @@ import io
 from matplotlib import rc_context
 from matplotlib.figure import Figure
 
-__all__ = ['png_of', 'svg_of']
-
 
 def png_of(figure: Figure, dpi: float | str = 'figure') -> bytes:
     """Draw a figure, not one of pyplot's, with ``dpi`` pixels an inch: by default those it was made with."""

@@ -13,18 +13,13 @@ _METRIC = re.compile(r'(?:.*/)?(bbox|segm)_mAP(?:_(50|75|s|m|l))?$')
 
 
 class RunLog(NamedTuple):
-    """What a run logged.
+    """What a run logged."""
 
-    Attributes:
-        train: One dict a training line (``loss``, ``loss_cls``, ``time``, ...), by ``iteration``.
-        val: One dict an evaluation, by ``iteration``: the AP values (0..1, or -1 where nothing could be scored) under
-            the keys ``('bbox' or 'segm', 'AP', 'AP50', 'AP75', 'APs', 'APm' or 'APl')``.
-        seconds: Time from the start to the last line, evaluation included, in seconds; resumed runs are added up.
-    """
-
-    train: list[dict]
+    train: list[dict]  # a training line each: loss, loss_cls, time, ..., by 'iteration'
+    # an evaluation each, by 'iteration': the AP values, 0..1, or -1 where nothing could be scored, by
+    # ('bbox' or 'segm', 'AP', 'AP50', 'AP75', 'APs', 'APm' or 'APl')
     val: list[dict]
-    seconds: float
+    seconds: float  # from the start to the last line, evaluation included; resumed runs are added up
 
 
 def _scores(line: dict) -> dict:

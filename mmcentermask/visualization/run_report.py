@@ -15,8 +15,6 @@ from .error_charts import FORM_NAMES, draw_confusion, draw_errors
 from .png import svg_of
 from .run_log import RunLog, read_run_log
 
-__all__ = ['SCORES', 'last_scores', 'render_report']
-
 SCORES = ('AP', 'AP50', 'AP75', 'APs', 'APm', 'APl')
 _EXAMPLE = re.compile(r'example_(\d+)_(\d+)\.png')
 _STEPS = 5  # columns of examples

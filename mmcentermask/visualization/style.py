@@ -10,8 +10,6 @@ from matplotlib.font_manager import findSystemFonts
 from matplotlib.ft2font import FT2Font
 from PIL import ImageFont
 
-__all__ = ['class_colors', 'class_label', 'font', 'font_size', 'line_width', 'text_color']
-
 Color = tuple[int, int, int]
 
 # far apart in hue and lightness, for the few classes of most datasets; more follow at the golden angle

@@ -24,8 +24,6 @@ from ..datasets.rules import RULES, Finding
 from ..datasets.values import is_number, printable, shown
 from .png import png_of
 
-__all__ = ['draw_worst', 'outlines_of', 'read_rgb', 'show_part']
-
 _DARK, _ERROR, _WARNING = '#1d1d1d', '#e3242b', '#ff9d00'
 _OUTLINED = [Stroke(linewidth=3.2, foreground=(0, 0, 0, 0.55)), Normal()]  # to be seen on any image
 _CROSSING = re.compile(r'at \[(-?[\d.]+), (-?[\d.]+)\]')
