@@ -60,8 +60,7 @@ def predict(args: argparse.Namespace) -> None:
     apis.check_device(args.device)
     images = apis.list_images(args.inputs, args.recursive)
     if args.recursive:  # the drawings of an earlier run are no input
-        out = Path(args.out_dir).resolve()
-        images = [image for image in images if out not in Path(image).resolve().parents]
+        images = [image for image in images if Path(args.out_dir).resolve() not in Path(image).resolve().parents]
     inferencer = apis.CenterMaskInferencer(args.config, args.weights, device=args.device, cfg_options=args.cfg_options)
     inferencer.show_progress = len(images) > 1 and sys.stdout.isatty()
     if args.fast is not None:

@@ -74,6 +74,8 @@ def predict(args: argparse.Namespace) -> None:
         predict_one_video(Segmenter(args.model, **options), args.inputs[0], args)
     else:
         images = list_images(args.inputs, args.recursive)
+        if args.recursive:  # the drawings of an earlier run are no input
+            images = [image for image in images if Path(args.out_dir).resolve() not in Path(image).resolve().parents]
         predict_images(Segmenter(args.model, **options), images, args)
 
 

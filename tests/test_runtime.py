@@ -280,6 +280,9 @@ def test_the_demo_on_images(tmp_path, capsys):
     assert '1 image(s), 1 object(s)' in capsys.readouterr().out
     assert json.loads((out / 'preds/a.json').read_text())['class_names'] == ['dog']
     assert not np.array_equal(cv2.imread(str(out / 'vis/a.png')), IMAGE)
+    for _ in range(2):  # the drawings of the first run are no input of the second
+        assert demo(tmp_path / 'in', model, '--out-dir', tmp_path / 'in/out', '--recursive') == 0
+        assert '1 image(s), 1 object(s)' in capsys.readouterr().out
     (tmp_path / 'in/b.png').write_bytes(b'')
     assert demo(tmp_path / 'in', model, '--out-dir', out, '--classes', 'cat') == 1
     printed, error = capsys.readouterr()

@@ -124,15 +124,8 @@ def verify(
 ) -> list[tuple[tuple[int, int], Comparison]]:
     """Compare an exported model with PyTorch on images at two sizes, each with its mirror image in one batch.
 
-    Where the file takes one size only, images are brought to it.
-
-    Args:
-        model (TorchModel): On the CPU.
-        exported (ExportedModel): Made of it.
-        images (iterable of np.ndarray): uint8 (H, W, 3), BGR.
-
-    Returns:
-        list: Of each batch height and width of its images, and what was found.
+    Images are uint8 (H, W, 3), BGR; where the file takes one size only, they are brought to it. Returns of each batch
+    height and width of its images, and what was found.
 
     Raises:
         ExportError: If the exported model cannot run, or PyTorch finds no object in any of the images.

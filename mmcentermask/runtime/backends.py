@@ -14,12 +14,7 @@ _DAMAGED = '{path} cannot be read by {backend} ({error}): give a complete file t
 
 
 class OnnxRuntime:
-    """An ONNX file in onnxruntime.
-
-    Args:
-        path (str): The file.
-        device (str): 'cpu', or 'cuda' with its onnxruntime-gpu.
-        threads (int, optional): Of the CPU. Defaults to onnxruntime's choice, all cores.
+    """An ONNX file in onnxruntime, on 'cpu', or on 'cuda' with its onnxruntime-gpu.
 
     Attributes:
         metadata: Of the file.
@@ -54,10 +49,7 @@ class OnnxRuntime:
 
 
 class OpenVino:
-    """An OpenVINO or ONNX file in OpenVINO; of the latter, the thresholds are fixed.
-
-    Arguments and attributes are those of ``OnnxRuntime``; ``device`` is 'cpu', 'gpu', 'npu' or 'auto'.
-    """
+    """A file of either kind in OpenVINO, where its thresholds are fixed, on 'cpu', 'gpu', 'npu' or 'auto'."""
 
     def __init__(self, path: str, device: str, threads: int | None) -> None:
         import openvino
@@ -98,7 +90,7 @@ def open_exported(path: str, backend: str | None, device: str, threads: int | No
         backend (str, optional): 'onnxruntime' or 'openvino'. Defaults to that of the file's kind, or the other one
             where an ONNX file's own is not installed.
         device (str): Of the backend, 'cpu' say.
-        threads (int, optional): Of the CPU.
+        threads (int, optional): Of the CPU. Defaults to the backend's choice, all cores.
 
     Raises:
         MissingFileError: If there is no such file.

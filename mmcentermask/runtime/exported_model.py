@@ -82,10 +82,7 @@ class ExportedModel:
     def load(self, source: Any, size: tuple[int, int] | None = None) -> LoadedImage:
         """Read an image, in any form that ``read_image`` takes, and resize it.
 
-        Args:
-            source: The image.
-            size (tuple, optional): Width and height of the image that this is a reduced copy of, in whose pixels the
-                results are to be. Defaults to its own.
+        Results are in its pixels or, of a reduced copy, in those of the image whose width and height are ``size``.
 
         Raises:
             ImageError: If it cannot be used.

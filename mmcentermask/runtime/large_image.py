@@ -93,15 +93,7 @@ def _open(source: Any) -> _Pixels | _Raster:
 
 
 def read_reduced(source: Any, side: int) -> np.ndarray:
-    """Read a copy of a large image that is no longer than ``side`` pixels, uint8 (h, w, 3), BGR.
-
-    Args:
-        source: See ``Segmenter.predict_large``.
-        side (int): Of the copy; a smaller image is read as it is.
-
-    Raises:
-        InputError: If the image cannot be used.
-    """
+    """Read a copy of an image that is no longer than ``side`` pixels, uint8 (h, w, 3), BGR; see ``predict_large``."""
     image = _open(source)
     return image.reduced(min(side, max(image.height, image.width)))
 

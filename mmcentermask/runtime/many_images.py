@@ -19,17 +19,13 @@ _HINT = 'choose another folder with --out, or make room and run it again, which 
 
 
 def find_images(inputs: Iterable[str], image_dir: str | None = None, recursive: bool = True) -> Iterator[str]:
-    """Yield image files one by one, without a list of them all.
+    """Yield the paths of image files one by one, without a list of them all.
 
     Args:
         inputs (iterable of str): Files, folders, patterns, lists (``.txt``, a path a line) and COCO's annotation files
             (``.json``).
-        image_dir (str, optional): What paths of lists and annotation files are relative to. Defaults to the folder of
-            the list or annotation file.
+        image_dir (str, optional): What paths of lists and annotation files are relative to. Defaults to their folder.
         recursive (bool): Look into the folders in folders, too. Defaults to True.
-
-    Yields:
-        str: A path.
 
     Raises:
         MissingFileError: If an input is not there.
@@ -95,7 +91,7 @@ def write_rows(
 
     Args:
         predict (callable): Makes rows of images, as ``predict_rows`` does.
-        images (iterable of str): Paths, no two of them equal.
+        images (iterable of str): Paths; one that comes twice is predicted once.
         folder (str or Path): Made where it is not there.
         settings (dict): What the results depend on, for JSON; a folder holds those of one run.
         file_format (str): ``'jsonl'`` or ``'parquet'``, which needs pyarrow. Defaults to ``'jsonl'``.
@@ -119,6 +115,12 @@ def write_rows(
     counts = dict(images=0, objects=0, failed=0, done_before=len(done))
     rows: list[dict[str, Any]] = []
 
+    def remaining() -> Iterator[str]:
+        for image in images:
+            if image not in done:
+                done.add(image)
+                yield image
+
     def write() -> None:
         nonlocal number
         if rows:
@@ -130,7 +132,7 @@ def write_rows(
             number += 1
             rows.clear()
 
-    results = predict(image for image in images if image not in done)
+    results = predict(remaining())
     if progress:
         from tqdm import tqdm
 

@@ -42,9 +42,6 @@ def predict_rows_on_ray(
         batch_size (int): Images at a time. Defaults to 1.
         **options: See ``Segmenter.stream``.
 
-    Yields:
-        dict: A row.
-
     Raises:
         InputError: If an option is out of range, Ray is missing, there is no room for the actors, the cluster does not
             answer, or a Segmenter cannot be made.

@@ -82,14 +82,8 @@ def merge_tiles(tiles: list[Tile], found: list[Instances], coarse: Instances | N
     cut everywhere, so it is looked for in a reduced copy of the image, too: it is taken from there unless the tiles
     agree on it.
 
-    Args:
-        tiles (list[Tile]): Of the image.
-        found (list[Instances]): What each shows, in pixels of the image.
-        coarse (Instances, optional): What the reduced copy shows, in pixels of the image.
-        overlap (int): Of tiles, in pixels.
-
-    Returns:
-        Instances: The best first.
+    ``found`` is what each tile shows and ``coarse`` what the reduced copy shows, if there is one. All are in pixels of
+    the image, and so is ``overlap``. The best object comes first.
     """
     height, width = found[0].height, found[0].width
     pieces = [_pieces(instances, tile, height, width) for tile, instances in zip(tiles, found)]

@@ -39,12 +39,7 @@ class Frame(NamedTuple):
 
 
 class FrameReader:
-    """Reads frames in a thread, a few ahead.
-
-    Args:
-        source (str): A file, a stream's address, or the number of a camera.
-        most (int, optional): Frames to read at most.
-        realtime (bool): Read as fast as a player, and leave out frames that nobody waits for.
+    """Reads frames in a thread, a few ahead; in ``realtime`` as fast as a player, without those that nobody waits for.
 
     Attributes:
         rate: Frames a second, a Fraction.
@@ -168,15 +163,9 @@ Write = Callable[[np.ndarray, float | None], None]
 
 
 def open_writer(path: str | Path, first: np.ndarray, reader: FrameReader) -> contextlib.AbstractContextManager[Write]:
-    """Open an MP4 file, which gets its name at the end.
+    """Open an MP4 file of the size of the first frame, with rate and sound of the reader; it gets its name at the end.
 
-    Args:
-        path (str or Path): The file.
-        first (np.ndarray): The first frame, which says how large all are.
-        reader (FrameReader): Whose rate and sound it gets.
-
-    Returns:
-        context manager: Of a function that adds a frame, of its pixels and its seconds since the first one, or None.
+    The context gives a function that adds a frame, of its pixels and its seconds since the first one, or None.
 
     Raises:
         OutputError: If it cannot be written.

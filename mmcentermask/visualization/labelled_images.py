@@ -67,15 +67,10 @@ class LabelledImages:
         return np.linspace(0, len(self.dataset) - 1, min(number, len(self.dataset))).round().astype(int).tolist()
 
     def draw(self, place: int, found: InstanceData, scale: float | None = None) -> list[Titled]:
-        """Draw an image twice, with its objects and with predictions; crowd regions are not drawn.
+        """Draw the image at a place twice, with its objects and with predictions as ``draw_instances`` takes them.
 
-        Args:
-            place (int): Of the image in the dataset.
-            found (InstanceData): Predictions, as ``draw_instances`` takes them.
-            scale (float, optional): Of the image. Defaults to None, which brings it to a long side of 480 pixels.
-
-        Returns:
-            list: Two drawings, uint8 (H, W, 3), RGB, each with its title.
+        Crowd regions are not drawn. Without a ``scale`` the image is brought to a long side of 480 pixels. Drawings are
+        uint8 (H, W, 3), RGB.
         """
         info = self.dataset.get_data_info(place)
         with_mask = any(instance.get('mask') for instance in info.get('instances', []))  # else boxes are drawn
@@ -102,15 +97,14 @@ def _pair(
 
 
 def draw_sheets(
-    dataset: BaseDataset, results: dict[str, list[dict]], analysis: dict[str, Any], number: int = 8
+    dataset: BaseDataset, results: dict[str, list[dict]], analysis: dict[str, Any], number: int
 ) -> dict[str, bytes]:
-    """Draw sheets of images, the annotated objects beside the predictions.
+    """Draw ``number`` images a sheet, the annotated objects beside the predictions.
 
     Args:
         dataset (BaseDataset): That of the results.
         results (dict): Form -> predictions of COCO's form.
         analysis (dict): What ``analyze_results`` gives; predictions below its ``score_thr`` are not drawn.
-        number (int): Images of a sheet. Defaults to 8.
 
     Returns:
         dict: ``worst.jpg``, ``best.jpg`` and ``examples.jpg`` (at equal steps through the dataset, not chosen).

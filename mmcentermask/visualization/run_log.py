@@ -9,6 +9,7 @@ from typing import NamedTuple
 
 from mmcentermask.errors import InputError, MissingFileError
 
+_TIME = re.compile(r'^(\d{4}/\d\d/\d\d \d\d:\d\d:\d\d) - ', re.MULTILINE)
 _METRIC = re.compile(r'(?:.*/)?(bbox|segm)_mAP(?:_(50|75|s|m|l))?$')
 
 
@@ -19,7 +20,8 @@ class RunLog(NamedTuple):
     # an evaluation each, by 'iteration': the AP values, 0..1, or -1 where nothing could be scored, by
     # ('bbox' or 'segm', 'AP', 'AP50', 'AP75', 'APs', 'APm' or 'APl')
     val: list[dict]
-    seconds: float  # from the start to the last line, evaluation included; resumed runs are added up
+    # from the start to the last line, evaluation included; resumed runs are added up; 0 where it is not known
+    seconds: float
 
 
 def _scores(line: dict) -> dict:
@@ -28,17 +30,19 @@ def _scores(line: dict) -> dict:
     return {(match[1], 'AP' + (match[2] or '')): value for match, value in matches if match}
 
 
-def _wall_time(file: Path) -> float:
-    """Seconds from the time in the name of a run's folder to the last change of its log."""
+def _wall_time(folder: Path) -> float:
+    """Seconds from the time that names a run's folder to the last line of its log; 0 where they are not known."""
+    logs = [file.read_text(encoding='utf-8', errors='replace') for file in folder.glob('*.log')]
+    times = [datetime.strptime(time, '%Y/%m/%d %H:%M:%S') for time in _TIME.findall('\n'.join(logs))]
     try:
-        start = datetime.strptime(file.parent.parent.name, '%Y%m%d_%H%M%S').timestamp()
+        start = datetime.strptime(folder.name, '%Y%m%d_%H%M%S')
     except ValueError:
         return 0.0
-    return max(file.stat().st_mtime - start, 0.0)
+    return (max(times, default=start) - start).total_seconds()
 
 
 def _read_one(file: Path) -> RunLog:
-    log, iteration = RunLog([], [], _wall_time(file)), 0
+    log, iteration = RunLog([], [], _wall_time(file.parents[1])), 0
     for text in file.read_text().splitlines():
         try:
             line = json.loads(text)

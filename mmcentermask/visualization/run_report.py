@@ -32,13 +32,9 @@ _FACTS = {
 
 
 def render_report(work_dir: str | Path) -> bytes:
-    """Write the page: scores, run, curves, examples while it learned, errors, config.
+    """Write the page as HTML: scores, run, curves, examples while it learned, errors, config.
 
-    Args:
-        work_dir (str or Path): Of the run; what ``tools/analyze.py`` wrote is in its folder ``analysis``, if at all.
-
-    Returns:
-        bytes: HTML.
+    What ``tools/analyze.py`` wrote is taken from the folder ``analysis`` of the ``work_dir``, where it is there.
 
     Raises:
         InputError: If there is no log, it has no line of training yet, ``analysis.json`` cannot be read, or jinja2 is
@@ -98,7 +94,8 @@ def _facts(work_dir: Path, log: RunLog) -> list[tuple[str, str]]:
     facts.append(
         ('Loss', f'{first["loss"]:.3f} at iteration {first["iteration"]}, {last["loss"]:.3f} at {last["iteration"]}')
     )
-    facts.append(('Time', f'{log.seconds / 60:.1f} minutes from start to last log line, evaluation included'))
+    if log.seconds:
+        facts.append(('Time', f'{log.seconds / 60:.1f} minutes from start to last log line, evaluation included'))
     times = [line['time'] for line in log.train if 'time' in line]
     if times:
         waiting = sum(line.get('data_time', 0) for line in log.train) / sum(times)
