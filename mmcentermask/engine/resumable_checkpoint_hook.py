@@ -119,19 +119,14 @@ class ResumableCheckpointHook(CheckpointHook):
         if not self._resumes:
             return
         self._resumes = False
-        loaded = self._loaded or {}
-        states = loaded.get('processes', [])
+        loaded, rank = self._loaded or {}, get_rank()
+        states = loaded.get('processes', [])[rank : rank + 1]
         if not states:
-            runner.logger.warning('The checkpoint holds no random states: training goes on with others.')
-        elif get_rank() >= len(states):
-            runner.logger.warning(
-                f'The checkpoint holds the random states of {len(states)} process(es), and not of process '
-                f'{get_rank()}: it goes on with others.'
-            )
+            runner.logger.warning(f'The checkpoint holds no random states of process {rank}: it goes on with others.')
 
         def restore() -> None:
-            if get_rank() < len(states):
-                set_random_states(states[get_rank()])
+            for state in states:
+                set_random_states(state)
 
         seed = loaded.get('sampler_seed')
         if isinstance(runner.train_loop, IterBasedTrainLoop):
