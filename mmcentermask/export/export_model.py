@@ -15,7 +15,6 @@ from ..errors import ExportError, InputError
 from ..image_inputs import read_image
 from ..runtime.exported_model import ExportedModel
 from .describe import describe_model
-from .mask_ap import mask_ap, read_annotated
 from .metadata import KEY, ExportMetadata
 from .onnx_graph import to_onnx
 from .quantize import quantize_onnx, quantize_openvino
@@ -26,6 +25,8 @@ from .verify import (
     SCORE_TOLERANCE,
     Comparison,
     images_to_compare,
+    mask_ap,
+    read_annotated,
     verify,
 )
 

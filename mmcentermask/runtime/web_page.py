@@ -178,8 +178,8 @@ class Panel:
             return self._details('There is no object: click on a mask.')
         if seen.explanation is None:
             return self._details(seen.describe(index))
-        from ..visualization.explanation import draw_object  # matplotlib takes a while
-        from ..visualization.png import png_of
+        from ..visualization.charts import png_of  # matplotlib takes a while
+        from ..visualization.explanation import draw_object
 
         png = png_of(draw_object(seen.explanation, index), dpi=120)
         return self._details(seen.describe(index), _write_file(png, 'inside.png'))

@@ -1,9 +1,7 @@
 """Drawings of objects and of runs: predictions beside the truth, loss and AP curves."""
 
-from .curves import draw_curves
+from .charts import draw_confusion, draw_curves, draw_errors, png_of, svg_of
 from .drawing import draw_instances
-from .error_charts import draw_confusion, draw_errors
-from .png import png_of, svg_of
 from .run_log import RunLog, read_run_log
 from .style import class_colors
 

@@ -10,7 +10,7 @@ from matplotlib.figure import Figure
 from ..datasets.annotation_tables import CocoTables
 from ..datasets.inspection import Inspection
 from ..datasets.values import is_number, printable
-from .png import png_of
+from .charts import png_of
 from .style import class_colors, class_label, text_color
 from .worst_images import outlines_of, read_rgb, show_part
 

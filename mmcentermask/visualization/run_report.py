@@ -10,9 +10,7 @@ from typing import Any
 import cv2
 
 from ..errors import InputError
-from .curves import draw_curves
-from .error_charts import FORM_NAMES, draw_confusion, draw_errors
-from .png import svg_of
+from .charts import FORM_NAMES, draw_confusion, draw_curves, draw_errors, svg_of
 from .run_log import RunLog, read_run_log
 
 SCORES = ('AP', 'AP50', 'AP75', 'APs', 'APm', 'APl')

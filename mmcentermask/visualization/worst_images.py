@@ -22,7 +22,7 @@ from ..datasets.inspection import Inspection
 from ..datasets.masks import rle_problem
 from ..datasets.rules import RULES, Finding
 from ..datasets.values import is_number, printable, shown
-from .png import png_of
+from .charts import png_of
 
 _DARK, _ERROR, _WARNING = '#1d1d1d', '#e3242b', '#ff9d00'
 _OUTLINED = [Stroke(linewidth=3.2, foreground=(0, 0, 0, 0.55)), Normal()]  # to be seen on any image
