@@ -16,8 +16,7 @@ from tiny_run import make_data, write_config
 
 from mmcentermask.engine import ProgressLogProcessor, ValidationImagesHook, validation_images_hook
 from mmcentermask.engine.progress_log_processor import in_words
-from mmcentermask.visualization import CenterMaskVisualizer
-from mmcentermask.visualization.labelled_images import LabelledImages
+from mmcentermask.visualization import CenterMaskVisualizer, LabelledImages
 
 
 @pytest.fixture(scope='module')

@@ -30,6 +30,8 @@ from .verify import (
     verify,
 )
 
+__all__ = ['export_model', 'open_graph', 'quantize']  # what docs/api.md shows
+
 Graph = Any  # onnx.ModelProto or openvino.Model
 
 

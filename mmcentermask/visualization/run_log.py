@@ -14,13 +14,18 @@ _METRIC = re.compile(r'(?:.*/)?(bbox|segm)_mAP(?:_(50|75|s|m|l))?$')
 
 
 class RunLog(NamedTuple):
-    """What a run logged."""
+    """What a run logged.
 
-    train: list[dict]  # a training line each: loss, loss_cls, time, ..., by 'iteration'
-    # an evaluation each, by 'iteration': the AP values, 0..1, or -1 where nothing could be scored, by
-    # ('bbox' or 'segm', 'AP', 'AP50', 'AP75', 'APs', 'APm' or 'APl')
+    Attributes:
+        train: One dict a training line (``loss``, ``loss_cls``, ``time``, ...), by ``iteration``.
+        val: One dict an evaluation, by ``iteration``: the AP values (0..1, or -1 where nothing could be scored) under
+            the keys ``('bbox' or 'segm', 'AP', 'AP50', 'AP75', 'APs', 'APm' or 'APl')``.
+        seconds: From the start to the last line of the log, evaluation included, of resumed runs together; 0 where the
+            times are not known.
+    """
+
+    train: list[dict]
     val: list[dict]
-    # from the start to the last line, evaluation included; resumed runs are added up; 0 where it is not known
     seconds: float
 
 
