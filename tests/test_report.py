@@ -40,7 +40,7 @@ def write_log(work_dir, lines, run='20260102_030405', end='2026/01/02 03:34:05')
     folder = work_dir / run / 'vis_data'
     folder.mkdir(parents=True)
     (folder / 'scalars.json').write_text(''.join(json.dumps(line) + '\n' for line in lines))
-    (folder.parent / f'{run}.log').write_text(f'2026/01/02 03:04:15 - mmengine - INFO - \n{end} - mmengine - INFO - \n')
+    (folder.parent / f'{run}.log').write_text(f'{end} - mmengine - INFO - Saving checkpoint at 40 iterations\n')
 
 
 def test_log_by_iterations(tmp_path):
