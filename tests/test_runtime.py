@@ -361,3 +361,17 @@ def test_nothing_that_an_exported_model_does_without_is_imported():
         'assert "matplotlib" not in sys.modules; import mmcentermask.visualization.drawing'
     )
     subprocess.run([sys.executable, '-c', program], check=True)
+
+
+@pytest.mark.filterwarnings('ignore:Specified provider')
+def test_a_device_whose_libraries_are_missing_is_not_exchanged_for_the_cpu(tmp_path, monkeypatch):
+    onnxruntime = pytest.importorskip('onnxruntime')
+    if 'CUDAExecutionProvider' in onnxruntime.get_available_providers():
+        pytest.skip('this onnxruntime has CUDA')
+    model = str(write_constants(tmp_path / 'a.onnx'))
+    with pytest.raises(InputError, match="onnxruntime has no device 'cuda' here"):
+        Segmenter(model, device='cuda')
+    names = ['CUDAExecutionProvider', 'CPUExecutionProvider']
+    monkeypatch.setattr(onnxruntime, 'get_available_providers', lambda: names)
+    with pytest.raises(InputError, match='onnxruntime cannot use cuda here'):
+        Segmenter(model, device='cuda')

@@ -39,6 +39,11 @@ class OnnxRuntime:
         except Exception as error:  # it has a class of its own for each, without a common one
             reason = str(error).strip().splitlines()[0]
             raise InputError(_DAMAGED.format(path=path, backend='onnxruntime', error=reason)) from error
+        if self._session.get_providers()[0] != providers[device]:  # it goes on by the CPU, many times slower
+            raise InputError(
+                f'onnxruntime cannot use {device} here, as its libraries are missing or of another version: install '
+                'those that its documentation names, or give the device cpu.'
+            )
         self.metadata = ExportMetadata.from_json(self._session.get_modelmeta().custom_metadata_map.get(KEY), path)
         self.options = [value.name for value in self._session.get_overridable_initializers()]
 
