@@ -96,10 +96,7 @@ def _draw_first_row(part: SubFigure, explanation: Explanation) -> None:
 
 
 def _draw_box_head(part: SubFigure, explanation: Explanation) -> None:
-    _heading(
-        part,
-        '2  Box head (FCOS): each location of each level says which class it sees, and how central it is in it',
-    )
+    _heading(part, '2  Box head (FCOS): each location of a level says which class it sees, and how central it is in it')
     rows = 1 if explanation.centerness is None else 2
     axes = part.subplots(rows, len(explanation.box_levels), squeeze=False)
     colors = _colors(explanation)
