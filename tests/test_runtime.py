@@ -375,3 +375,13 @@ def test_a_device_whose_libraries_are_missing_is_not_exchanged_for_the_cpu(tmp_p
     monkeypatch.setattr(onnxruntime, 'get_available_providers', lambda: names)
     with pytest.raises(InputError, match='onnxruntime cannot use cuda here'):
         Segmenter(model, device='cuda')
+
+
+def test_images_of_a_generator_keep_their_names(tmp_path):
+    pytest.importorskip('onnxruntime')
+    cv2.imwrite(str(tmp_path / 'a.png'), IMAGE)
+    segmenter = Segmenter(write_constants(tmp_path / 'a.onnx'))
+    for source in (tmp_path / 'a.png', str(tmp_path / 'a.png')):
+        (found,) = segmenter.predict(iter([source]))
+        assert found.file_name == str(tmp_path / 'a.png')
+        found.save(tmp_path / 'drawn.png')  # in the image of this name
