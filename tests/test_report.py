@@ -205,6 +205,14 @@ def test_page_of_a_run(run):
     assert [word for word in words if word.startswith('iteration ')] == ['iteration 20', 'iteration 40'] * 2
 
 
+def test_drawings_of_a_run_that_was_begun_anew_are_left_out(run):
+    write_log(run, [train_line(10), train_line(20)], '20260103_000000')
+    assert Page(render_report(run)).images == []
+    (run / '20260103_000000/vis_data/vis_image').mkdir()
+    cv2.imwrite(str(run / '20260103_000000/vis_data/vis_image/example_0_20.png'), np.full((40, 900, 3), 130, np.uint8))
+    assert [round(image.mean()) for image in Page(render_report(run)).images] == [130]
+
+
 def test_page_with_errors(run):
     pytest.importorskip('hotcoco')
     content, results = random_case(0)

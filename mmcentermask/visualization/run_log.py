@@ -3,6 +3,7 @@
 import json
 import os
 import re
+from collections.abc import Iterator
 from datetime import datetime
 from pathlib import Path
 from typing import NamedTuple
@@ -65,6 +66,15 @@ def _read_one(file: Path) -> RunLog:
     return log
 
 
+def trained_runs(work_dir: str | os.PathLike) -> Iterator[tuple[Path, RunLog, int]]:
+    """Yield of each run that has trained its folder, its log, and the iteration from which on it replaces others."""
+    for file in sorted(Path(work_dir).glob('*/vis_data/scalars.json')):
+        log = _read_one(file)
+        if log.train:
+            # lines of training come at a fixed interval, so a run from the start begins no later than the one before
+            yield file.parents[1], log, log.train[0]['iteration']
+
+
 def read_run_log(work_dir: str | os.PathLike) -> RunLog:
     """Reads all runs of a work_dir as one.
 
@@ -80,18 +90,12 @@ def read_run_log(work_dir: str | os.PathLike) -> RunLog:
         MissingFileError: If there is no log below ``work_dir``.
         InputError: If the log has no line of training yet.
     """
-    files = sorted(Path(work_dir).glob('*/vis_data/scalars.json'))
-    if not files:
+    if not any(Path(work_dir).glob('*/vis_data/scalars.json')):
         raise MissingFileError(
             f'{work_dir} holds no log (*/vis_data/scalars.json): give the work_dir of a training run.'
         )
     log = RunLog([], [], 0.0)
-    for file in files:
-        part = _read_one(file)
-        if not part.train:
-            continue
-        # Lines of training come at a fixed interval, so a run from the start begins no later than the one before.
-        begin = part.train[0]['iteration']
+    for _, part, begin in trained_runs(work_dir):
         train, val = ([line for line in lines if line['iteration'] < begin] for lines in log[:2])
         log = RunLog(train + part.train, val + part.val, part.seconds + (log.seconds if train else 0.0))
     if not log.train:

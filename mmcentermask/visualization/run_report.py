@@ -11,7 +11,7 @@ import cv2
 
 from ..errors import InputError
 from .charts import FORM_NAMES, draw_confusion, draw_curves, draw_errors, svg_of
-from .run_log import RunLog, read_run_log
+from .run_log import RunLog, read_run_log, trained_runs
 
 SCORES = ('AP', 'AP50', 'AP75', 'APs', 'APm', 'APl')
 _EXAMPLE = re.compile(r'example_(\d+)_(\d+)\.png')
@@ -107,10 +107,11 @@ def _facts(work_dir: Path, log: RunLog) -> list[tuple[str, str]]:
 def _examples(work_dir: Path) -> tuple[list[int], list[list[tuple[int, str | None]]]]:
     """Return iterations, and of each example image its drawings then."""
     files = {}
-    for file in sorted(work_dir.glob('*/vis_data/vis_image/example_*_*.png')):  # those of a later run replace others
-        match = _EXAMPLE.fullmatch(file.name)
-        if match:
-            files[int(match[1]), int(match[2])] = file
+    for folder, _, begin in trained_runs(work_dir):
+        files = {place: file for place, file in files.items() if place[1] < begin}
+        for file in folder.glob('vis_data/vis_image/*.png'):
+            if match := _EXAMPLE.fullmatch(file.name):
+                files[int(match[1]), int(match[2])] = file
     every = sorted({step for _, step in files})
     count = min(_STEPS, len(every))
     steps = [every[round(i * (len(every) - 1) / max(count - 1, 1))] for i in range(count)]
