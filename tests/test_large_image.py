@@ -7,6 +7,7 @@ from types import SimpleNamespace
 import cv2
 import numpy as np
 import pytest
+from PIL import Image
 from pycocotools import mask as mask_api
 from tiny_run import load_tool
 
@@ -152,6 +153,16 @@ def test_a_file_is_read_by_windows(tmp_path, monkeypatch):
     (tmp_path / 'b.tif').write_bytes((tmp_path / 'a.tif').read_bytes()[:20000])
     with pytest.raises(ImageError, match='b.tif cannot be .*replace it by a complete copy'):
         predict_large(Oracle(), tmp_path / 'b.tif', 256, 0.25, 4, 0.3, False)
+
+
+@pytest.mark.slow
+@pytest.mark.filterwarnings('ignore:Dataset has no geotransform')
+def test_a_file_with_a_palette_is_read_in_its_colors(tmp_path):
+    pytest.importorskip('rasterio')
+    image, codes = drawing(300, 400, 5, (8, 60))
+    Image.fromarray(image[..., ::-1]).quantize(32).save(tmp_path / 'a.tif')
+    assert Image.open(tmp_path / 'a.tif').mode == 'P'
+    assert_found(predict_large(Oracle(), tmp_path / 'a.tif', 256, 0.25, 4, 0.3, False), codes)
 
 
 def test_the_command_writes_beside_no_other_results(tmp_path, monkeypatch, capsys):

@@ -54,6 +54,7 @@ class _Raster:
         except rasterio.errors.RasterioIOError as error:
             raise ImageError(f'the image {path} cannot be read ({error}): replace it by a complete copy.') from error
         self._path, self.height, self.width = path, self._file.height, self._file.width
+        self.has_palette = rasterio.enums.ColorInterp.palette in self._file.colorinterp
         self._bands = [3, 2, 1] if self._file.count >= 3 else [1, 1, 1]
 
     def read(self, tile: Tile, **options: Any) -> np.ndarray:
@@ -88,7 +89,9 @@ def _open(source: Any) -> _Pixels | _Raster:
     if is_raster and importlib.util.find_spec('rasterio') is not None:
         if not Path(source).is_file():
             raise MissingFileError(f'there is no image {str(source)!r}: correct the path.')
-        return _Raster(str(source))
+        raster = _Raster(str(source))
+        if not raster.has_palette:  # whose values are no colors
+            return raster
     return _Pixels(source)
 
 
