@@ -296,6 +296,8 @@ def assert_for_tensorrt(graph):
         (['--symmetric'], 'give it with --int8'),
         (['--out', 'a.xml'], r'a file of this format ends with \.onnx'),
         (['--batch', 0], '--batch is 0: give 1 or more'),
+        (['--max-drop', -1], '--max-drop is -1.0: give 0 or more'),
+        (['--calibration-images', 0], '--calibration-images is 0: give 1 or more'),
         (['--opset', 11], 'RoIAlign, as this model needs it, from 16 on'),
         (['--opset', 99], '20 is the newest here'),
         (['--data', 'nowhere'], 'there is no image'),
