@@ -42,23 +42,12 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
     return parser.parse_args(argv)
 
 
-def make_fast(model, precision: str):
-    """Make a fast copy of a CenterMask; raise InputError where that cannot be."""
-    from mmcentermask import apis, prepare_for_inference
-    from mmcentermask.apis.fast_inference import DTYPES
-    from mmcentermask.models import CenterMask
-
-    if not isinstance(model, CenterMask):
-        raise apis.InputError(
-            f'--fast is for a CenterMask, but this config has a {type(model).__name__}: leave it out.'
-        )
-    return prepare_for_inference(model, DTYPES[precision])
-
-
 def predict(args: argparse.Namespace) -> None:
     """Predict, draw and write as the command line says."""
-    from mmcentermask import apis
+    from mmcentermask import apis, prepare_for_inference
+    from mmcentermask.apis.fast_inference import DTYPES
     from mmcentermask.model_index import is_model
+    from mmcentermask.models import CenterMask
 
     if not args.out_dir:
         raise apis.InputError('--out-dir is empty: name a folder.')
@@ -71,12 +60,14 @@ def predict(args: argparse.Namespace) -> None:
     apis.check_device(args.device)
     images = apis.list_images(args.inputs, args.recursive)
     if args.recursive:  # the drawings of an earlier run are no input
-        out = Path(args.out_dir).resolve()
-        images = [image for image in images if out not in Path(image).resolve().parents]
+        images = [image for image in images if Path(args.out_dir).resolve() not in Path(image).resolve().parents]
     inferencer = apis.CenterMaskInferencer(args.config, args.weights, device=args.device, cfg_options=args.cfg_options)
     inferencer.show_progress = len(images) > 1 and sys.stdout.isatty()
     if args.fast is not None:
-        inferencer.model = make_fast(inferencer.model, args.fast)
+        if not isinstance(inferencer.model, CenterMask):
+            name = type(inferencer.model).__name__
+            raise apis.InputError(f'--fast is for a CenterMask, but this config has a {name}: leave it out.')
+        inferencer.model = prepare_for_inference(inferencer.model, DTYPES[args.fast])
     results = inferencer(
         images,
         batch_size=args.batch_size,

@@ -10,6 +10,7 @@ import sys
 from pathlib import Path
 
 from mmcentermask.atomic_write import check_writable
+from mmcentermask.errors import InputError
 from mmcentermask.runtime import Segmenter
 from mmcentermask.runtime.command import run_command
 from mmcentermask.runtime.large_image import read_reduced
@@ -36,14 +37,16 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
 def predict(args: argparse.Namespace) -> None:
     """Predict, draw and write as the command line says."""
     check_writable(args.out_dir)
+    numbers, drawing = (Path(args.out_dir, f'{Path(args.image).stem}{suffix}') for suffix in ('.json', '.jpg'))
+    if drawing.exists() and Path(args.image).exists() and drawing.samefile(args.image):
+        raise InputError(f'{drawing} is the image itself: name another folder with --out-dir.')
     segmenter = Segmenter(args.model, args.weights, device=args.device, threads=args.threads)
     options = (args.tile, args.overlap, args.threshold, args.classes, args.batch_size)
     found = segmenter.predict_large(args.image, *options, progress=sys.stderr.isatty())
-    stem = Path(args.out_dir, Path(args.image).stem)
-    found.save(stem.with_suffix('.json'), form='coco')
+    found.save(numbers, form='coco')
     overview = read_reduced(args.image, args.side)
-    found.resized(*overview.shape[:2]).save(stem.with_suffix('.jpg'), overview)
-    print(f'{len(found)} objects in {found.width} x {found.height} pixels: {stem}.json, drawn in {stem}.jpg')
+    found.resized(*overview.shape[:2]).save(drawing, overview)
+    print(f'{len(found)} objects in {found.width} x {found.height} pixels: {numbers}, drawn in {drawing}')
 
 
 def main(argv: list[str] | None = None) -> int:

@@ -12,14 +12,13 @@ object.
 import argparse
 import sys
 from pathlib import Path
-from urllib.parse import urlsplit
 
 from mmcentermask.atomic_write import check_writable
 from mmcentermask.errors import InputError
 from mmcentermask.image_inputs import list_images, result_names
 from mmcentermask.runtime import Segmenter
 from mmcentermask.runtime.command import run_command
-from mmcentermask.runtime.video import is_video, predict_video, show_in_window
+from mmcentermask.runtime.video import is_video, predict_video, result_name, show_in_window
 
 
 def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
@@ -60,8 +59,8 @@ def predict_images(segmenter: Segmenter, images: list, args: argparse.Namespace)
 
 def predict_one_video(segmenter: Segmenter, source: str, args: argparse.Namespace) -> None:
     """Predict, draw and write a video or what a camera sees; Ctrl-C ends it in order."""
-    name = f'camera{source}' if source.isdecimal() else Path(urlsplit(source).path).stem or 'stream'
-    video, lines = Path(args.out_dir, 'vis', f'{name}.mp4'), Path(args.out_dir, 'preds', f'{name}.jsonl')
+    video = Path(args.out_dir, 'vis', f'{result_name(source)}.mp4')
+    lines = Path(args.out_dir, 'preds', f'{result_name(source)}.jsonl')
     show = show_in_window if args.show else None
     done = predict_video(segmenter, source, video, lines, args.threshold, args.classes, args.frames, show=show)
     print(f'{done.frames} frame(s), {done.speed:.1f} a second: drawn in {video}, as numbers in {lines}')
@@ -75,6 +74,8 @@ def predict(args: argparse.Namespace) -> None:
         predict_one_video(Segmenter(args.model, **options), args.inputs[0], args)
     else:
         images = list_images(args.inputs, args.recursive)
+        if args.recursive:  # the drawings of an earlier run are no input
+            images = [image for image in images if Path(args.out_dir).resolve() not in Path(image).resolve().parents]
         predict_images(Segmenter(args.model, **options), images, args)
 
 

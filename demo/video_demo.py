@@ -11,13 +11,11 @@ pixels), labels, class_names, scores, mask_scores and masks (COCO RLE), one of e
 import argparse
 import sys
 from pathlib import Path
-from urllib.parse import urlsplit
 
 from mmcentermask.atomic_write import check_writable
-from mmcentermask.errors import InputError
 from mmcentermask.runtime import Segmenter
 from mmcentermask.runtime.command import run_command
-from mmcentermask.runtime.video import predict_video, show_in_window
+from mmcentermask.runtime.video import predict_video, result_name, show_in_window
 
 
 def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
@@ -41,14 +39,9 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
 
 def predict(args: argparse.Namespace) -> None:
     """Predict, draw and write as the command line says."""
-    if args.frames is not None and args.frames < 1:
-        raise InputError(f'--frames is {args.frames}: give 1 or more.')
     check_writable(args.out_dir)
     segmenter = Segmenter(args.model, args.weights, device=args.device, threads=args.threads)
-    name = f'camera{args.source}' if args.source.isdecimal() else Path(urlsplit(args.source).path).stem or 'stream'
-    video, lines = Path(args.out_dir, f'{name}.mp4'), Path(args.out_dir, f'{name}.jsonl')
-    if video.exists() and Path(args.source).exists() and video.samefile(args.source):
-        raise InputError(f'{video} is the video itself: name another folder with --out-dir.')
+    video, lines = (Path(args.out_dir, f'{result_name(args.source)}{suffix}') for suffix in ('.mp4', '.jsonl'))
     done = predict_video(
         segmenter,
         args.source,

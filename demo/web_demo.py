@@ -56,6 +56,10 @@ def serve(args: argparse.Namespace) -> None:
     """Load the models and show the page, until Ctrl-C."""
     if args.max_upload < 1:
         raise InputError(f'--max-upload is {args.max_upload}: give 1 or more.')
+    if args.weights and not args.model:
+        raise InputError(f'--weights {args.weights} are of no model: give its config before them.')
+    if len(args.compare or []) > 2:
+        raise InputError(f'--compare has {len(args.compare)} values: give a model and its checkpoint.')
     given = [(args.model, args.weights)] if args.model else [demo_model()]
     if args.compare:
         given.append((args.compare[0], args.compare[1] if len(args.compare) > 1 else None))

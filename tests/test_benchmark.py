@@ -122,6 +122,15 @@ def test_peak_memory():
     assert peak_memory(lambda: None, 'cpu') < 8 * 2**20
 
 
+def test_where_the_peak_is_unknown_the_function_runs_all_the_same(monkeypatch):
+    def forbidden(*args):
+        raise PermissionError
+
+    monkeypatch.setattr('mmcentermask.analysis.machine.Path.write_text', forbidden)
+    ran = []
+    assert peak_memory(lambda: ran.append(1), 'cpu') is None and ran == [1]
+
+
 def test_untrained_models_find_as_many_boxes_as_they_may():
     cfg = small_config()
     cfg.backbone.norm_cfg.requires_grad, cfg.backbone.norm_eval = False, True

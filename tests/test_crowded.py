@@ -7,15 +7,16 @@ import torch
 from pycocotools import mask as mask_api
 from pycocotools.coco import COCO
 from test_many_images import segmenter
-from tiny_run import find_something, make_data
+from tiny_run import find_something, load_tool, make_data, run_tool
 
 from mmcentermask import Segmenter
-from mmcentermask.analysis import make_mosaic, match_masks
 from mmcentermask.errors import AnnotationError
 from mmcentermask.structures import encode_crop
 
 NUMBER, PITCH = 32, 16  # boxes of 8 x 8 pixels, 16 apart
 SIDE = NUMBER * PITCH
+TOOL = 'tools/analysis_tools/benchmark_large.py'
+benchmark_large = load_tool(TOOL)
 
 
 def leave_drawn_boxes(model):
@@ -65,16 +66,32 @@ def code(x, y, side=10):
 def test_matching_counts_each_object_once():
     truth = [code(0, 0), code(20, 20), code(0, 20)]
     found = [code(1, 0), code(0, 0), code(20, 21), code(30, 0), code(0, 20, 20)]
-    assert match_masks(found, truth) == (2 / 3, 1, 2)
-    assert match_masks([], truth) == (0, 0, 0)
+    assert benchmark_large.match_masks(found, truth) == (2 / 3, 1, 2)
+    assert benchmark_large.match_masks([], truth) == (0, 0, 0)
 
 
 def test_a_mosaic_knows_its_objects(tmp_path):
     make_data(tmp_path)
     coco = COCO(tmp_path / 'annotations/instances_train2017.json')
-    picture, codes = make_mosaic(coco, tmp_path / 'train2017', 300, 3, cell=96)
+    picture, codes = benchmark_large.make_mosaic(coco, tmp_path / 'train2017', 300, 3, cell=96)
     assert picture.shape == (300, 300, 3) and len(codes) >= 3 and all(code['size'] == [300, 300] for code in codes)
     on_ground = [mask_api.decode(code).astype(bool) & (picture == 114).all(axis=2) for code in codes]
     assert all(mask.sum() < 0.05 * mask_api.area(code) for mask, code in zip(on_ground, codes))
     with pytest.raises(AnnotationError, match='have room for'):
-        make_mosaic(coco, tmp_path / 'train2017', 100, 100, cell=96)
+        benchmark_large.make_mosaic(coco, tmp_path / 'train2017', 100, 100, cell=96)
+
+
+@pytest.mark.parametrize(
+    ('wrong', 'told'),
+    [
+        (['--ways', 'titles'], "--ways has 'titles'"),
+        (['--ways', 'whole:x'], "--ways has 'whole:x'"),
+        (['--objects', '1', '2'], 'give pairs'),
+        (['--annotations', 'no.json'], 'there is no annotation file no.json: give a COCO file'),
+    ],
+)
+def test_bad_options(wrong, told, capsys):
+    options = ['a.py', 'b.pth', '--annotations', __file__, '--sides', '300', '--objects', '3', *wrong]
+    assert run_tool(TOOL, *options) == 1
+    error = capsys.readouterr().err
+    assert told in error and error.count('\n') == 1

@@ -123,10 +123,10 @@ def test_onnx_gives_what_the_model_gives(name):
 
 def assert_refused_by_openvino(graph):
     pytest.importorskip('openvino')
-    from mmcentermask.export.openvino_model import to_openvino
+    from mmcentermask.export.export_model import _to_openvino
 
     with pytest.raises(InputError, match='OpenVINO has no DeformConv'):
-        to_openvino(graph)
+        _to_openvino(graph)
 
 
 def write_small(folder, config, case, test_cfg):
@@ -296,6 +296,8 @@ def assert_for_tensorrt(graph):
         (['--symmetric'], 'give it with --int8'),
         (['--out', 'a.xml'], r'a file of this format ends with \.onnx'),
         (['--batch', 0], '--batch is 0: give 1 or more'),
+        (['--max-drop', -1], '--max-drop is -1.0: give 0 or more'),
+        (['--calibration-images', 0], '--calibration-images is 0: give 1 or more'),
         (['--opset', 11], 'RoIAlign, as this model needs it, from 16 on'),
         (['--opset', 99], '20 is the newest here'),
         (['--data', 'nowhere'], 'there is no image'),

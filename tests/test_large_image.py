@@ -7,7 +7,9 @@ from types import SimpleNamespace
 import cv2
 import numpy as np
 import pytest
+from PIL import Image
 from pycocotools import mask as mask_api
+from tiny_run import load_tool
 
 from mmcentermask.errors import ImageError, InputError
 from mmcentermask.image_inputs import read_image
@@ -151,3 +153,29 @@ def test_a_file_is_read_by_windows(tmp_path, monkeypatch):
     (tmp_path / 'b.tif').write_bytes((tmp_path / 'a.tif').read_bytes()[:20000])
     with pytest.raises(ImageError, match='b.tif cannot be .*replace it by a complete copy'):
         predict_large(Oracle(), tmp_path / 'b.tif', 256, 0.25, 4, 0.3, False)
+
+
+@pytest.mark.slow
+@pytest.mark.filterwarnings('ignore:Dataset has no geotransform')
+def test_a_file_with_a_palette_is_read_in_its_colors(tmp_path):
+    pytest.importorskip('rasterio')
+    image, codes = drawing(300, 400, 5, (8, 60))
+    Image.fromarray(image[..., ::-1]).quantize(32).save(tmp_path / 'a.tif')
+    assert Image.open(tmp_path / 'a.tif').mode == 'P'
+    assert_found(predict_large(Oracle(), tmp_path / 'a.tif', 256, 0.25, 4, 0.3, False), codes)
+
+
+def test_the_command_writes_beside_no_other_results(tmp_path, monkeypatch, capsys):
+    """An image is not written over, and a dot in its name is part of the name."""
+    tool = load_tool('demo/large_image_demo.py')
+    image, codes = drawing(100, 120, 3, (8, 30))
+    found = predict_large(Oracle(), image, 256, 0.25, 1, 0.3, False)
+    segmenter = SimpleNamespace(predict_large=lambda *args, **kwargs: found)
+    monkeypatch.setattr(tool, 'Segmenter', lambda *args, **kwargs: segmenter)
+    for name in ('a.1.jpg', 'a.2.png'):
+        cv2.imwrite(str(tmp_path / name), image)
+        assert tool.main([str(tmp_path / name), 'model.onnx', '--out-dir', str(tmp_path / 'out')]) == 0
+    assert sorted(path.name for path in (tmp_path / 'out').iterdir()) == ['a.1.jpg', 'a.1.json', 'a.2.jpg', 'a.2.json']
+    content = (tmp_path / 'a.1.jpg').read_bytes()
+    assert tool.main([str(tmp_path / 'a.1.jpg'), 'model.onnx', '--out-dir', str(tmp_path)]) == 1
+    assert 'a.1.jpg is the image itself' in capsys.readouterr().err and (tmp_path / 'a.1.jpg').read_bytes() == content

@@ -116,6 +116,12 @@ def test_a_part_that_a_kill_left_unwritten_is_predicted_again(photos, tmp_path):
     assert sorted(row['file_name'] for row in rows_of(tmp_path / 'out')) == images
 
 
+def test_an_image_that_is_given_twice_has_one_row(photos, tmp_path):
+    images = find_images([str(photos / 'a.jpg'), str(photos), str(photos / '*.jpg')])
+    assert predict_to_folder(segmenter(), images, tmp_path / 'out', {})['images'] == 4
+    assert len({row['file_name'] for row in rows_of(tmp_path / 'out')}) == len(rows_of(tmp_path / 'out')) == 4
+
+
 def test_a_folder_holds_the_results_of_one_run(photos, tmp_path):
     predict_to_folder(segmenter(), [str(photos / 'a.jpg')], tmp_path / 'out', dict(threshold=0.3))
     with pytest.raises(InputError, match='another run .threshold 0.3 and not 0.5.: choose another folder with --out'):

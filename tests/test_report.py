@@ -36,10 +36,11 @@ def val_line(step, ap):
     return dict(**values, data_time=0.1, time=0.2, step=step)
 
 
-def write_log(work_dir, lines, run='20260102_030405'):
+def write_log(work_dir, lines, run='20260102_030405', end='2026/01/02 03:34:05'):
     folder = work_dir / run / 'vis_data'
     folder.mkdir(parents=True)
     (folder / 'scalars.json').write_text(''.join(json.dumps(line) + '\n' for line in lines))
+    (folder.parent / f'{run}.log').write_text(f'{end} - mmengine - INFO - Saving checkpoint at 40 iterations\n')
 
 
 def test_log_by_iterations(tmp_path):
@@ -52,7 +53,7 @@ def test_log_by_iterations(tmp_path):
     assert last['segm', 'AP50'] == pytest.approx(0.31) and last['segm', 'AP75'] == pytest.approx(0.41)
     assert last['bbox', 'APs'] == pytest.approx(0.5) and last['bbox', 'APm'] == pytest.approx(0.6)
     assert last['bbox', 'APl'] == -1
-    assert log.seconds > 0
+    assert log.seconds == 1800  # also of a copy, whose files are newer
 
 
 def test_log_by_epochs_is_put_on_iterations(tmp_path):
@@ -68,9 +69,15 @@ def test_epochs_in_a_run_by_iterations(tmp_path):
 
 
 def test_resumed_run_goes_on(tmp_path):
-    write_log(tmp_path, [train_line(20), train_line(40), val_line(40, 0.1), train_line(60)], '20260101_000000')
-    write_log(tmp_path, [train_line(60), train_line(80), val_line(80, 0.4)], '20260102_000000')
+    write_log(
+        tmp_path,
+        [train_line(20), train_line(40), val_line(40, 0.1), train_line(60)],
+        '20260101_000000',
+        '2026/01/01 01:00:00',
+    )
+    write_log(tmp_path, [train_line(60), train_line(80), val_line(80, 0.4)], '20260102_000000', '2026/01/02 01:00:00')
     log = read_run_log(tmp_path)
+    assert log.seconds == 2 * 3600
     assert [line['iteration'] for line in log.train] == [20, 40, 60, 80]
     assert [line['segm', 'AP'] for line in log.val] == pytest.approx([0.11, 0.41])
 
@@ -151,9 +158,8 @@ def run(tmp_path):
     vis = folder / '20260102_030405/vis_data'
     (vis / 'config.py').write_text("name = '<b>&'")
     (folder / 'my-config.py').touch()
-    (folder / '20260102_030405/20260102_030405.log').write_text(
-        '    PyTorch: 2.13.0\n2026 - mmengine - INFO - Trains on: 7 images, <script>alert(1)</script>\n'
-    )
+    with (folder / '20260102_030405/20260102_030405.log').open('a') as file:
+        file.write('    PyTorch: 2.13.0\n2026 - mmengine - INFO - Trains on: 7 images, <script>alert(1)</script>\n')
     (vis / 'vis_image').mkdir()
     for number, step, shade in ((0, 20, 50), (0, 40, 250), (1, 20, 90)):
         cv2.imwrite(str(vis / f'vis_image/example_{number}_{step}.png'), np.full((40, 900, 3), shade, np.uint8))
@@ -190,12 +196,21 @@ def test_page_of_a_run(run):
     assert words[:1] == ['my-config: 40 iterations'] and "name = '<b>&'" in words
     assert words[words.index('mask') :][:7] == ['mask', '0.210', '0.310', '0.410', '0.510', '0.610', '-']
     assert '7 images, <script>alert(1)</script>' in words and '2.13.0' in words and '123 MB' in words
+    assert '30.0 minutes from start to last log line, evaluation included' in words
     assert '0.500 s an iteration (median), 0% of it waiting for data' in words
     assert page.tags.count('svg') == 1 and any('tools/analyze.py' in word for word in words)
     # an image of the second example is missing: a place without one
     assert [image.shape for image in page.images] == [(21, 480, 3)] * 3
     assert [round(image.mean()) for image in page.images] == [50, 250, 90]
     assert [word for word in words if word.startswith('iteration ')] == ['iteration 20', 'iteration 40'] * 2
+
+
+def test_drawings_of_a_run_that_was_begun_anew_are_left_out(run):
+    write_log(run, [train_line(10), train_line(20)], '20260103_000000')
+    assert Page(render_report(run)).images == []
+    (run / '20260103_000000/vis_data/vis_image').mkdir()
+    cv2.imwrite(str(run / '20260103_000000/vis_data/vis_image/example_0_20.png'), np.full((40, 900, 3), 130, np.uint8))
+    assert [round(image.mean()) for image in Page(render_report(run)).images] == [130]
 
 
 def test_page_with_errors(run):

@@ -12,8 +12,7 @@ from toy_run import Seen, Toy, toy_runner
 from mmcentermask import atomic_write
 from mmcentermask.apis import InputError
 from mmcentermask.checkpoints import load_safely
-from mmcentermask.engine.atomic_backend import AtomicBackend
-from mmcentermask.engine.random_states import get_random_states, set_random_states
+from mmcentermask.engine.resumable_checkpoint_hook import AtomicBackend, get_random_states, set_random_states
 
 
 def train(*args, **kwargs):

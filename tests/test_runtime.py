@@ -280,6 +280,9 @@ def test_the_demo_on_images(tmp_path, capsys):
     assert '1 image(s), 1 object(s)' in capsys.readouterr().out
     assert json.loads((out / 'preds/a.json').read_text())['class_names'] == ['dog']
     assert not np.array_equal(cv2.imread(str(out / 'vis/a.png')), IMAGE)
+    for _ in range(2):  # the drawings of the first run are no input of the second
+        assert demo(tmp_path / 'in', model, '--out-dir', tmp_path / 'in/out', '--recursive') == 0
+        assert '1 image(s), 1 object(s)' in capsys.readouterr().out
     (tmp_path / 'in/b.png').write_bytes(b'')
     assert demo(tmp_path / 'in', model, '--out-dir', out, '--classes', 'cat') == 1
     printed, error = capsys.readouterr()
@@ -358,3 +361,27 @@ def test_nothing_that_an_exported_model_does_without_is_imported():
         'assert "matplotlib" not in sys.modules; import mmcentermask.visualization.drawing'
     )
     subprocess.run([sys.executable, '-c', program], check=True)
+
+
+@pytest.mark.filterwarnings('ignore:Specified provider')
+def test_a_device_whose_libraries_are_missing_is_not_exchanged_for_the_cpu(tmp_path, monkeypatch):
+    onnxruntime = pytest.importorskip('onnxruntime')
+    if 'CUDAExecutionProvider' in onnxruntime.get_available_providers():
+        pytest.skip('this onnxruntime has CUDA')
+    model = str(write_constants(tmp_path / 'a.onnx'))
+    with pytest.raises(InputError, match="onnxruntime has no device 'cuda' here"):
+        Segmenter(model, device='cuda')
+    names = ['CUDAExecutionProvider', 'CPUExecutionProvider']
+    monkeypatch.setattr(onnxruntime, 'get_available_providers', lambda: names)
+    with pytest.raises(InputError, match='onnxruntime cannot use cuda here'):
+        Segmenter(model, device='cuda')
+
+
+def test_images_of_a_generator_keep_their_names(tmp_path):
+    pytest.importorskip('onnxruntime')
+    cv2.imwrite(str(tmp_path / 'a.png'), IMAGE)
+    segmenter = Segmenter(write_constants(tmp_path / 'a.onnx'))
+    for source in (tmp_path / 'a.png', str(tmp_path / 'a.png')):
+        (found,) = segmenter.predict(iter([source]))
+        assert found.file_name == str(tmp_path / 'a.png')
+        found.save(tmp_path / 'drawn.png')  # in the image of this name

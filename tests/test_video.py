@@ -95,12 +95,12 @@ def test_every_frame_is_drawn_at_its_time_with_the_sound(tmp_path):
 
 
 def test_frames_of_odd_sides(tmp_path):
-    from mmcentermask.runtime.video_files import _PyAVWriter
+    from mmcentermask.runtime.video_files import open_writer
 
     reader = SimpleNamespace(rate=Fraction(10), sound=None)
-    with _PyAVWriter(tmp_path / 'odd.mp4', np.zeros((33, 35, 3), np.uint8), reader) as writer:
+    with open_writer(tmp_path / 'odd.mp4', np.zeros((33, 35, 3), np.uint8), reader) as write:
         for _ in range(3):
-            writer.write(np.full((33, 35, 3), 90, np.uint8), None)
+            write(np.full((33, 35, 3), 90, np.uint8), None)
     times, frames, _ = read_video(tmp_path / 'odd.mp4')
     assert frames[0].shape == (34, 36, 3) and np.allclose(times, [0, 0.1, 0.2], atol=0.01)
 
@@ -147,6 +147,22 @@ def test_sources_that_are_none(tmp_path):
         predict_video(segmenter(), str(tmp_path / 'text.mp4'), None, None)
     with pytest.raises(InputError, match='the camera 77 cannot be opened'):
         predict_video(segmenter(), '77', None, None)
+
+
+@pytest.mark.parametrize('library', ['PyAV', 'OpenCV'])
+def test_a_video_is_not_written_over(tmp_path, monkeypatch, library):
+    if library == 'OpenCV':
+        monkeypatch.setattr('mmcentermask.runtime.video_files.av', None)
+    source = write_video(tmp_path / 'v.mp4')
+    content = (tmp_path / 'v.mp4').read_bytes()
+    with pytest.raises(InputError, match='v.mp4 is the video itself'):
+        predict_video(segmenter(), source, tmp_path / 'v.mp4', None)
+    with pytest.raises(InputError, match='the frames to read are 0'):
+        predict_video(segmenter(), source, None, None, most=0)
+    assert (tmp_path / 'v.mp4').read_bytes() == content
+    assert predict_video(segmenter(), source, tmp_path / 'drawn.mp4', None).frames == 8
+    assert len(read_video(tmp_path / 'drawn.mp4')[0]) == 8
+    assert sorted(path.name for path in tmp_path.iterdir()) == ['drawn.mp4', 'v.mp4']
 
 
 def test_a_truncated_video_gives_the_frames_that_are_there(tmp_path):

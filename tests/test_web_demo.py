@@ -128,8 +128,13 @@ def test_no_model_and_no_gradio(tmp_path, monkeypatch, capsys):
     assert "error: the page needs the package gradio, which is not installed: pip install 'mmcent" in (
         capsys.readouterr().err
     )
-    assert tool.main(['--max-upload', '0']) == 1
-    assert '--max-upload is 0: give 1 or more' in capsys.readouterr().err
+    for wrong, told in (
+        (['--max-upload', '0'], '--max-upload is 0: give 1 or more'),
+        (['--weights', 'a.pth'], '--weights a.pth are of no model'),
+        (['a.py', '--compare', 'b.py', 'b.pth', 'c.pth'], '--compare has 3 values'),
+    ):
+        assert tool.main(wrong) == 1
+        assert told in capsys.readouterr().err
 
 
 def free_port():

@@ -93,7 +93,7 @@ def analyze(args: argparse.Namespace) -> None:
     from mmcentermask.evaluation import coco_results, error_analysis, error_tables
     from mmcentermask.model_index import find_weights
     from mmcentermask.visualization import draw_confusion, draw_errors, png_of
-    from mmcentermask.visualization.result_sheets import draw_sheets
+    from mmcentermask.visualization.labelled_images import draw_sheets
 
     apis.check_least(args, images=1)
     if not 0 <= args.score_thr <= 1:

@@ -39,31 +39,24 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
     return parser.parse_args(argv)
 
 
-def check_args(args: argparse.Namespace) -> None:
-    """Raise InputError on options that cannot work."""
+def export(args: argparse.Namespace) -> None:
+    """Export, compare, write."""
+    if args.out is None:
+        args.out = Path(args.checkpoint).with_suffix(SUFFIXES[args.format])
     packages = ['onnx', 'onnxruntime'] if args.format == 'onnx' else ['onnx', 'openvino']
     for name in packages + ['nncf'] * (args.int8 and args.format == 'openvino'):
         if find_spec(name) is None:
             raise apis.InputError(f'this export needs the package {name}: pip install {name}.')
-    apis.check_least(args, batch=1, max_drop=0)
+    apis.check_least(args, batch=1, max_drop=0, calibration_images=1)
     if args.static is not None and min(args.static) < 32:
         raise apis.InputError(f'--static is {args.static[0]} {args.static[1]}: give 32 pixels or more a side.')
     if args.int8 and args.data is None:
         raise apis.InputError('--int8 needs annotated images to quantize by: name their folder with --data.')
     if args.symmetric and not (args.int8 and args.format == 'onnx'):
         raise apis.InputError('--symmetric says how an ONNX file is quantized: give it with --int8 and --format onnx.')
-    if args.calibration_images < 1:
-        raise apis.InputError(f'--calibration-images is {args.calibration_images}: give 1 or more.')
     if args.out.suffix != SUFFIXES[args.format]:
         raise apis.InputError(f'--out is {args.out}: a file of this format ends with {SUFFIXES[args.format]}.')
     apis.check_writable(args.out.parent, '--out')
-
-
-def export(args: argparse.Namespace) -> None:
-    """Export, compare, write."""
-    if args.out is None:
-        args.out = Path(args.checkpoint).with_suffix(SUFFIXES[args.format])
-    check_args(args)
     # after the check of the packages, which these import
     from mmcentermask.export.export_model import export_model
 

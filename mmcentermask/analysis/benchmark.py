@@ -13,27 +13,16 @@ from mmcentermask.visualization import png_of
 from .tables import csv_table, markdown_table
 from .timing import STAGES
 
-__all__ = ['BenchmarkResult', 'benchmark_table', 'write_benchmark']
-
 
 class BenchmarkResult(NamedTuple):
-    """What was measured of one model.
-
-    Attributes:
-        name: Of the model.
-        runs: A dict a run, with the seconds of each stage.
-        memory: Peak memory in bytes beyond what was in use before a run, or None where it is unknown.
-        parameters: Number of parameters, or None.
-        macs: Multiply-adds of one run, or None where they were not counted.
-        boxes: Number of boxes found in an image, or None.
-    """
+    """What was measured of one model; None is not known."""
 
     name: str
-    runs: list[dict[str, float]]
-    memory: int | None = None
+    runs: list[dict[str, float]]  # one a run: the seconds of each stage
+    memory: int | None = None  # peak in bytes beyond what was in use before a run
     parameters: int | None = None
-    macs: int | None = None
-    boxes: int | None = None
+    macs: int | None = None  # multiply-adds of one run
+    boxes: int | None = None  # found in an image
 
     def totals(self) -> list[float]:
         """Return the seconds of each run, without drawing, which is no part of it."""

@@ -15,8 +15,6 @@ import torch
 
 from mmcentermask.version import __version__
 
-__all__ = ['hardware', 'peak_memory', 'versions']
-
 
 def hardware(device: str) -> str:
     """Return one line on the machine: the processor, its usable cores and, where ``device`` is one, the GPU."""
@@ -35,16 +33,9 @@ def versions() -> str:
 
 
 def peak_memory(run: Callable[[], object], device: str) -> int | None:
-    """Run a function once and return its peak memory beyond what was in use before.
+    """Run a function once and return its peak memory in bytes beyond what was in use before.
 
-    On a GPU that of torch's allocator; on CPU that of the whole process, which Linux alone reports.
-
-    Args:
-        run (Callable): The function.
-        device (str): ``'cpu'`` or the GPU.
-
-    Returns:
-        int: Bytes, or None where it cannot be found out.
+    On a GPU that of torch's allocator; on CPU that of the whole process, which Linux alone reports: None elsewhere.
     """
     gc.collect()
     if device.startswith('cuda'):
@@ -55,13 +46,12 @@ def peak_memory(run: Callable[[], object], device: str) -> int | None:
         torch.cuda.synchronize(device)
         return torch.cuda.max_memory_allocated(device) - before
     reset = Path('/proc/self/clear_refs')
-    if not reset.exists():
-        return None
-    if hasattr(ctypes.CDLL(None), 'malloc_trim'):
+    if reset.exists() and hasattr(ctypes.CDLL(None), 'malloc_trim'):
         ctypes.CDLL(None).malloc_trim(0)  # or freed memory of an earlier run would be used again unseen
     try:
         reset.write_text('5')  # resets VmHWM
-    except OSError:
+    except OSError:  # Linux alone has it, and may forbid it
+        run()
         return None
     before = _status('VmRSS')
     run()

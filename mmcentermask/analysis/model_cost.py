@@ -10,8 +10,6 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from .timing import StageTimer
 
-__all__ = ['count_macs', 'count_parameters', 'network_pass']
-
 
 def count_parameters(model: nn.Module) -> int:
     """Return the number of a model's parameters, frozen ones included, running statistics not."""
@@ -21,14 +19,13 @@ def count_parameters(model: nn.Module) -> int:
 def network_pass(model: nn.Module, size: tuple[int, int], boxes: int) -> Callable[[], dict[str, float]]:
     """Make a function that runs every layer of a CenterMask once, with a workload that does not depend on its weights.
 
+    It runs backbone, neck, box head (without NMS) and mask branch (without pasting) on one image, and returns the
+    seconds as ``'network'``.
+
     Args:
         model (nn.Module): A CenterMask in evaluation mode.
         size (tuple[int, int]): Height and width of the image in pixels, multiples of 32.
         boxes (int): Number of boxes that get a mask; of sizes from a sixteenth of the image to all of it.
-
-    Returns:
-        Callable: Runs backbone, neck, box head (without NMS) and mask branch (without pasting) on one image; returns
-        the seconds as ``'network'``.
     """
     generator = torch.Generator().manual_seed(0)
     device = next(model.parameters()).device
@@ -56,16 +53,10 @@ def network_pass(model: nn.Module, size: tuple[int, int], boxes: int) -> Callabl
 
 
 def count_macs(run: Callable[[], object]) -> int:
-    """Count the multiply-adds of convolutions and matrix products in a function.
+    """Count the multiply-adds of convolutions and matrix products in a function: half of the floating-point operations.
 
     mmengine's ``get_model_complexity_info`` traces a model and so takes tensors only; this counts what is executed,
     detections included. RoIAlign, pooling, norms and the sampling of deformable convolutions are not counted.
-
-    Args:
-        run (Callable): As from ``network_pass``.
-
-    Returns:
-        int: Multiply-adds, half of the floating-point operations.
     """
     with FlopCounterMode(display=False) as counter:
         run()

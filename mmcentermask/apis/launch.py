@@ -37,7 +37,7 @@ def check_least(args: argparse.Namespace, **least: float) -> None:
     for option, smallest in least.items():
         value = getattr(args, option)
         if value is not None and not value >= smallest:  # nor NaN
-            raise InputError(f'--{option} is {value}: give {smallest} or more.')
+            raise InputError(f'--{option.replace("_", "-")} is {value}: give {smallest} or more.')
 
 
 def _quota() -> float:

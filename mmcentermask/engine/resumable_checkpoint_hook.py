@@ -1,25 +1,65 @@
 """Checkpoints from which training goes on as if it had never stopped."""
 
+import copy
 import hashlib
 import os
 import pickle
+import random
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+import torch
 from mmdet.registry import HOOKS
 from mmengine.dist import all_gather_object, broadcast_object_list, get_rank, is_main_process, master_only
-from mmengine.fileio import LocalBackend
+from mmengine.fileio import LocalBackend, register_backend
 from mmengine.hooks import CheckpointHook
 from mmengine.runner import IterBasedTrainLoop, Runner
 from mmengine.runner.checkpoint import CheckpointLoader, save_checkpoint
 
-from ..atomic_write import UNFINISHED
+from ..atomic_write import UNFINISHED, atomic_write
 from ..errors import InputError
-from .atomic_backend import AtomicBackend
-from .random_states import get_random_states, set_random_states
 from .resumed_batches import resume_batches, sampler_of
 
 _KEY = 'random_states'  # in the checkpoint
+_HINT = 'make room or set permissions there, and go on with --resume; earlier files are intact'
+
+
+@register_backend('atomic')
+class AtomicBackend(LocalBackend):
+    """mmengine's LocalBackend, chosen by ``backend_args=dict(backend='atomic')``, that writes with ``atomic_write``."""
+
+    def put(self, obj: bytes, filepath: str | Path) -> None:
+        """Write bytes; raise OutputError if they cannot be written."""
+        with atomic_write(filepath, hint=_HINT) as file:
+            file.write(obj)
+
+    def put_text(self, obj: str, filepath: str | Path, encoding: str = 'utf-8') -> None:
+        """Write text, as ``put`` does."""
+        self.put(obj.encode(encoding), filepath)
+
+
+def get_random_states() -> dict[str, Any]:
+    """Return the states of this process, as plain values and tensors: ``python``, ``numpy``, ``torch`` and ``cuda``."""
+    name, keys, *rest = np.random.get_state()
+    states = dict(
+        python=random.getstate(),
+        numpy=(name, torch.from_numpy(keys.astype(np.int64)), *rest),  # torch's safe mode refuses NumPy's array
+        torch=torch.get_rng_state(),
+    )
+    if torch.cuda.is_available():
+        states['cuda'] = torch.cuda.get_rng_state()  # of the current device
+    return states
+
+
+def set_random_states(states: dict[str, Any]) -> None:
+    """Go on in this process from what ``get_random_states`` returned; tensors may be on any device."""
+    random.setstate(states['python'])
+    name, keys, *rest = states['numpy']
+    np.random.set_state((name, keys.cpu().numpy().astype(np.uint32), *rest))
+    torch.set_rng_state(states['torch'].cpu())
+    if 'cuda' in states and torch.cuda.is_available():
+        torch.cuda.set_rng_state(states['cuda'].cpu())
 
 
 @HOOKS.register_module()
@@ -68,9 +108,8 @@ class ResumableCheckpointHook(CheckpointHook):
         if type(self.file_backend) is LocalBackend:
             self.backend_args = dict(backend='atomic')
             self.file_backend = AtomicBackend()
-        if is_main_process():
-            folders = {runner.work_dir, self.out_dir} if isinstance(self.file_backend, LocalBackend) else set()
-            for folder in folders:
+        if is_main_process() and isinstance(self.file_backend, LocalBackend):
+            for folder in {runner.work_dir, self.out_dir}:
                 for path in Path(folder).glob(f'*{UNFINISHED}'):
                     runner.logger.info(f'{path}, which an earlier run did not finish, is removed.')
                     path.unlink()
@@ -80,19 +119,14 @@ class ResumableCheckpointHook(CheckpointHook):
         if not self._resumes:
             return
         self._resumes = False
-        loaded = self._loaded or {}
-        states = loaded.get('processes', [])
+        loaded, rank = self._loaded or {}, get_rank()
+        states = loaded.get('processes', [])[rank : rank + 1]
         if not states:
-            runner.logger.warning('The checkpoint holds no random states: training goes on with others.')
-        elif get_rank() >= len(states):
-            runner.logger.warning(
-                f'The checkpoint holds the random states of {len(states)} process(es), and not of process '
-                f'{get_rank()}: it goes on with others.'
-            )
+            runner.logger.warning(f'The checkpoint holds no random states of process {rank}: it goes on with others.')
 
         def restore() -> None:
-            if get_rank() < len(states):
-                set_random_states(states[get_rank()])
+            for state in states:
+                set_random_states(state)
 
         seed = loaded.get('sampler_seed')
         if isinstance(runner.train_loop, IterBasedTrainLoop):
@@ -164,23 +198,18 @@ class ResumableCheckpointHook(CheckpointHook):
 
     def _save_best_checkpoint(self, runner: Runner, metrics: dict) -> None:
         """Save a best checkpoint, and remove the one before only afterwards."""
-        if not self.save_best:
-            return
-        # CheckpointHook removes the one before first, so it is not told of it
-        several = getattr(self, 'best_ckpt_path_dict', None)
-        before = dict(several) if several is not None else {None: getattr(self, 'best_ckpt_path', None)}
-        self._set_best(dict.fromkeys(before))
-        super()._save_best_checkpoint(runner, metrics)
-        after = several if several is not None else {None: getattr(self, 'best_ckpt_path', None)}
-        for path in (path for key, path in before.items() if path and after[key] and after[key] != path):
-            self._remove(path)
-        self._set_best({key: after[key] or path for key, path in before.items()})
-
-    def _set_best(self, paths: dict[str | None, str | None]) -> None:
-        if getattr(self, 'best_ckpt_path_dict', None) is not None:
-            self.best_ckpt_path_dict.update(paths)
-        else:
-            self.best_ckpt_path = paths[None]
+        outdated: list[str] = []
+        backend, self.file_backend = self.file_backend, copy.copy(self.file_backend)
+        # CheckpointHook removes the one before first
+        self.file_backend.remove = self.file_backend.rmtree = outdated.append
+        try:
+            super()._save_best_checkpoint(runner, metrics)
+        finally:
+            self.file_backend = backend
+        best = {getattr(self, 'best_ckpt_path', None), *(getattr(self, 'best_ckpt_path_dict', None) or {}).values()}
+        for path in outdated:
+            if path not in best:  # unless the new one has its name
+                self._remove(path)
 
     @master_only
     def _publish_model(self, runner: Runner, ckpt_path: str) -> None:

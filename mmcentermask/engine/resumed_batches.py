@@ -9,8 +9,6 @@ from mmengine.dataset import InfiniteSampler
 from mmengine.runner import IterBasedTrainLoop
 from torch.utils.data import BatchSampler, DataLoader
 
-__all__ = ['resume_batches', 'sampler_of']
-
 
 def sampler_of(dataloader: DataLoader) -> Any:
     """Return what orders the samples of a data loader, below whatever makes batches of them."""
@@ -29,37 +27,20 @@ class _LaterBatches(BatchSampler):
 
 
 class _ResumedBatches:
-    """Batches that a training loop gets after it has skipped those of an earlier run.
+    """Batches of which mmengine's newer loops skip some by ``skip_iter``, while the older ones take and drop them."""
 
-    mmengine's loops skip by themselves: the newer ones call ``skip_iter``, the older ones take the batches and
-    drop them. Both are answered; afterwards, right before the first batch that counts, ``ready`` is called.
-
-    Args:
-        batches (Iterator): The batches.
-        skip (int): How many the loop is going to skip.
-        positioned (bool): Whether ``batches`` leaves them out already; else they are taken from it.
-        ready (Callable): Called once, without arguments.
-    """
-
-    def __init__(self, batches: Iterator, skip: int, positioned: bool, ready: Callable[[], None]) -> None:
-        self._batches, self._skip, self._positioned, self._ready = batches, skip, positioned, ready
+    def __init__(self, batches: Iterator) -> None:
+        self._batches = batches
 
     def skip_iter(self, num_iters: int) -> None:
         """Skip ``num_iters`` batches."""
-        self._skip -= num_iters
-        if not self._positioned:
-            self._batches.skip_iter(num_iters)
+        for _ in range(num_iters):
+            next(self._batches)
 
     def __iter__(self) -> Iterator:
         return self
 
     def __next__(self) -> Any:
-        if self._skip > 0:
-            self._skip -= 1
-            return None if self._positioned else next(self._batches)
-        if self._ready is not None:
-            ready, self._ready = self._ready, None
-            ready()
         return next(self._batches)
 
 
@@ -83,8 +64,7 @@ def resume_batches(loop: IterBasedTrainLoop, seed: int | None, ready: Callable[[
     begin = type(loop.dataloader_iterator)
     loop.dataloader_iterator = None
     vars(loader)['_iterator'] = None
-    positioned = type(sampler) is InfiniteSampler and type(batch_sampler) in (BatchSampler, AspectRatioBatchSampler)
-    if positioned:
+    if type(sampler) is InfiniteSampler and type(batch_sampler) in (BatchSampler, AspectRatioBatchSampler):
         whole = InfiniteSampler(sampler.dataset, shuffle=sampler.shuffle, seed=sampler.seed)
         whole = type(batch_sampler)(whole, batch_sampler.batch_size, batch_sampler.drop_last)
         # a plain assignment is refused, since iterators may be under way: here there are none
@@ -92,4 +72,15 @@ def resume_batches(loop: IterBasedTrainLoop, seed: int | None, ready: Callable[[
         batches = iter(loader)
     else:
         batches = begin(loader)
-    loop.dataloader_iterator = _ResumedBatches(batches, skip, positioned, ready)
+        if hasattr(batches, 'skip_iter'):
+            batches.skip_iter(skip)
+        else:
+            for _ in range(skip):
+                next(batches)
+
+    def resumed() -> Iterator:
+        yield from itertools.repeat(None, skip)  # which the loop is going to skip
+        ready()
+        yield from batches
+
+    loop.dataloader_iterator = _ResumedBatches(resumed())

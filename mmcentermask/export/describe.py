@@ -11,15 +11,9 @@ from ..version import __version__
 from .end_to_end import check_exportable
 from .metadata import FORMAT_VERSION, ExportMetadata
 
-__all__ = ['describe_model']
-
 
 def describe_model(model: nn.Module, cfg: Config) -> ExportMetadata:
-    """Describe a model for its exported file.
-
-    Args:
-        model (nn.Module): With its weights, and ``dataset_meta`` with the names of its classes.
-        cfg (Config): Whose test pipeline resizes the images.
+    """Describe a model, whose ``dataset_meta`` has the names of its classes, and the test pipeline of its config.
 
     Raises:
         InputError: If the model has a part that cannot be exported, or the test pipeline a step.

@@ -20,8 +20,6 @@ from ..models import (
 )
 from .operators import NonMaxSuppression, RoIAlign
 
-__all__ = ['EndToEnd', 'check_exportable']
-
 _FAR = (0.0, -1e4, -1e4, -9999.0, -9999.0)  # an RoI out of sight; OpenVINO makes NaN of one without area
 
 
@@ -170,21 +168,14 @@ class EndToEnd(nn.Module):
     def _roi_feats(self, feats: tuple[Tensor, ...], rois: Tensor, image_area: Tensor) -> Tensor:
         """Extract features (k, C, h, w) of RoIs (k, 5)."""
         extractor = self.model.roi_head.mask_roi_extractor
-        if isinstance(extractor, AdaptiveRoIExtractor):
-            levels = extractor.map_roi_levels(rois, image_area)
-        else:
-            levels = extractor.map_roi_levels(rois, extractor.num_inputs)
-        far = rois.new_tensor([_FAR])
+        adaptive = isinstance(extractor, AdaptiveRoIExtractor)
+        levels = extractor.map_roi_levels(rois, image_area if adaptive else extractor.num_inputs)
+        far = torch.cat([rois[:, :1], rois.new_tensor([_FAR[1:]]).expand_as(rois[:, 1:])], dim=1)
         roi_feats = []
         for level, (feat, layer) in enumerate(zip(feats, extractor.roi_layers)):
-            here = torch.where(
-                (levels == level)[:, None], rois, torch.cat([rois[:, :1], far[:, 1:].expand_as(rois[:, 1:])], dim=1)
-            )
-            roi_feats.append(
-                RoIAlign.apply(
-                    feat, here, layer.output_size[0], layer.spatial_scale, layer.sampling_ratio, layer.aligned
-                )
-            )
+            here = torch.where((levels == level)[:, None], rois, far)
+            settings = layer.output_size[0], layer.spatial_scale, layer.sampling_ratio, layer.aligned
+            roi_feats.append(RoIAlign.apply(feat, here, *settings))
         return sum(roi_feats)
 
 

@@ -15,9 +15,9 @@ from ..errors import ExportError, InputError
 from ..image_inputs import read_image
 from ..runtime.exported_model import ExportedModel
 from .describe import describe_model
-from .mask_ap import mask_ap, read_annotated
-from .metadata import ExportMetadata
-from .onnx_graph import add_metadata, to_onnx
+from .metadata import KEY, ExportMetadata
+from .onnx_graph import to_onnx
+from .quantize import quantize_onnx, quantize_openvino
 from .verify import (
     BOX_TOLERANCE,
     LEAST_IOU,
@@ -25,10 +25,14 @@ from .verify import (
     SCORE_TOLERANCE,
     Comparison,
     images_to_compare,
+    mask_ap,
+    read_annotated,
     verify,
 )
 
-__all__ = ['export_model', 'open_graph', 'quantize']
+__all__ = ['export_model', 'open_graph', 'quantize']  # what docs/api.md shows
+
+Graph = Any  # onnx.ModelProto or openvino.Model
 
 
 def export_model(
@@ -86,7 +90,7 @@ def export_model(
         exported = open_graph(graph, metadata, Path(folder, 'float').with_suffix(out.suffix))
         metadata.verification = _check(verify(model, exported, images), metadata.fusion is not None, report)
         if int8:
-            calibration = [_batch(exported, read_image(path)) for path in annotated.paths]
+            calibration = [_batch(exported, read_image(path)) for path in annotated.paths.values()]
             graph = quantize(graph, calibration, out.suffix, symmetric)
             metadata.precision = 'int8'
             quantized = open_graph(graph, metadata, Path(folder, 'int8').with_suffix(out.suffix))
@@ -97,38 +101,41 @@ def export_model(
     return metadata
 
 
-def open_graph(graph, metadata: ExportMetadata, path: Path, threads: int | None = None) -> ExportedModel:
-    """Write a graph and open it, as the runtime does.
-
-    Args:
-        graph (onnx.ModelProto or openvino.Model): The graph.
-        metadata (ExportMetadata): Of the model.
-        path (Path): The file, ``.onnx`` or ``.xml``.
-        threads (int, optional): Of the CPU. Defaults to the backend's choice.
-    """
+def open_graph(graph: Graph, metadata: ExportMetadata, path: Path, threads: int | None = None) -> ExportedModel:
+    """Write a graph, of ONNX or OpenVINO, to a file, ``.onnx`` or ``.xml``, and open it, as the runtime does."""
     write_files(path.parent, _files(graph, metadata, path))
     return ExportedModel(str(path), threads=threads)
 
 
-def _files(graph, metadata: ExportMetadata, path: Path) -> dict[str, bytes]:
+def _files(graph: Graph, metadata: ExportMetadata, path: Path) -> dict[str, bytes]:
     """Return the files of a graph, by name."""
-    if path.suffix == '.xml':
-        from .openvino_model import openvino_files, to_openvino
+    if path.suffix == '.onnx':
+        onnx.helper.set_model_props(graph, {KEY: metadata.to_json()})
+        return {path.name: graph.SerializeToString()}
+    import openvino
 
-        return openvino_files(to_openvino(graph) if isinstance(graph, onnx.ModelProto) else graph, metadata, path.stem)
-    add_metadata(graph, metadata)
-    return {path.name: graph.SerializeToString()}
+    model = _to_openvino(graph) if isinstance(graph, onnx.ModelProto) else graph
+    model.set_rt_info(metadata.to_json(), [KEY])
+    with tempfile.TemporaryDirectory() as folder:
+        written = Path(folder, path.name)
+        openvino.save_model(model, written, compress_to_fp16=False)
+        return {file.name: file.read_bytes() for file in (written, written.with_suffix('.bin'))}
 
 
-def quantize(graph: onnx.ModelProto, batches: list[np.ndarray], suffix: str, symmetric: bool = False):
+def _to_openvino(graph: onnx.ModelProto) -> Any:
+    """Convert a graph to an ``openvino.Model``; its thresholds become constants, as inputs there have no defaults."""
+    import openvino
+
+    if any(node.op_type == 'DeformConv' for node in graph.graph.node):
+        raise ExportError('OpenVINO has no DeformConv, which this model needs: export it with --format onnx.')
+    return openvino.Core().read_model(graph.SerializeToString())
+
+
+def quantize(graph: onnx.ModelProto, batches: list[np.ndarray], suffix: str, symmetric: bool = False) -> Graph:
     """Quantize a graph for the kind of file, '.onnx' or '.xml': see ``quantize_onnx`` and ``quantize_openvino``."""
-    from .quantize import quantize_onnx, quantize_openvino
-
     if suffix == '.onnx':
         return quantize_onnx(graph, batches, symmetric)
-    from .openvino_model import to_openvino
-
-    return quantize_openvino(to_openvino(graph), batches)
+    return quantize_openvino(_to_openvino(graph), batches)
 
 
 def _batch(exported: ExportedModel, image: np.ndarray) -> np.ndarray:
@@ -141,21 +148,20 @@ def _check(
     results: list[tuple[tuple[int, int], Comparison]], panoptic: bool, report: Callable[[str], None]
 ) -> dict[str, Any]:
     """Report a comparison; return it for the metadata."""
+    columns = {
+        'image, twice': '{height} x {width}',
+        'objects': '{each.objects}',
+        'matched': '{each.matched}',
+        'boxes (pixels)': '{each.box:.1e}',
+        'scores': '{each.score:.1e}',
+        'least mask IoU': '{each.iou:.4f}',
+        **({'pixels of another class': '{each.pixels:.1e}'} if panoptic else {}),
+    }
     rows = [
-        [
-            f'{height} x {width}',
-            str(each.objects),
-            str(each.matched),
-            f'{each.box:.1e}',
-            f'{each.score:.1e}',
-            f'{each.iou:.4f}',
-            f'{each.pixels:.1e}',
-        ]
+        [cell.format(height=height, width=width, each=each) for cell in columns.values()]
         for (height, width), each in results
     ]
-    columns = ['image, twice', 'objects', 'matched', 'boxes (pixels)', 'scores', 'least mask IoU']
-    columns += ['pixels of another class'] if panoptic else []
-    report(markdown_table(columns, [row[: len(columns)] for row in rows]))
+    report(markdown_table(columns, rows))
     total = sum((each for _, each in results), Comparison())
     if not total.equal:
         raise ExportError(

@@ -5,6 +5,7 @@ import copy
 import io
 import warnings
 
+import onnx
 import torch
 from torch import nn
 
@@ -14,17 +15,11 @@ from .end_to_end import EndToEnd
 from .metadata import INPUTS, KEY, OUTPUTS, SEMANTIC, ExportMetadata
 from .operators import replace_deform_convs
 
-__all__ = ['add_metadata', 'to_onnx']
-
 _LEAST_OPSET, _DEFORM_CONV_OPSET, _NEWEST_OPSET = 16, 19, 20  # of RoIAlign with aligned corners, of DeformConv
 
 
-def to_onnx(
-    model: nn.Module,
-    metadata: ExportMetadata,
-    opset: int | None = None,
-):
-    """Write a model as an ONNX graph.
+def to_onnx(model: nn.Module, metadata: ExportMetadata, opset: int | None = None) -> onnx.ModelProto:
+    """Write a model as an ONNX graph with ``metadata``, and check it.
 
     Args:
         model (nn.Module): A CenterMask with its weights, in evaluation mode; not changed.
@@ -32,14 +27,9 @@ def to_onnx(
             thresholds become the defaults of the inputs of these names.
         opset (int, optional): Of ONNX. Defaults to 17, to 19 with deformable convolutions.
 
-    Returns:
-        onnx.ModelProto: The graph, checked, with ``metadata``.
-
     Raises:
         InputError: If the model has a part that cannot be written, or ``opset`` is too low or too high.
     """
-    import onnx
-
     model = copy.deepcopy(model)
     fold_batch_norms(model)
     deforms = replace_deform_convs(model)
@@ -52,7 +42,7 @@ def to_onnx(
         )
     height, width = metadata.static_shape or (96, 160)
     images = torch.randint(0, 256, (metadata.batch or 2, 3, height, width), dtype=torch.uint8)
-    options = thresholds(metadata)
+    options = {name: torch.tensor([getattr(metadata, name)]) for name in INPUTS[1:]}  # the thresholds
     shapes = {name: {0: 'K'} for name in OUTPUTS}
     free = {0: 'N'} if metadata.batch is None else {}
     shapes['images'] = free if metadata.static_shape else {**free, 2: 'H', 3: 'W'}
@@ -85,12 +75,12 @@ def to_onnx(
     _drop_identities(graph.graph)
     # an input with an initializer of its name has it as its default
     graph.graph.initializer.extend(onnx.numpy_helper.from_array(value.numpy(), name) for name, value in options.items())
-    add_metadata(graph, metadata)
+    onnx.helper.set_model_props(graph, {KEY: metadata.to_json()})
     onnx.checker.check_model(graph)
     return graph
 
 
-def _drop_identities(graph) -> None:
+def _drop_identities(graph: onnx.GraphProto) -> None:
     """Let nodes read weights directly: torch names equal ones once and copies them, which quantizers cannot follow."""
     weights = {weight.name for weight in graph.initializer}
     copies = {n.output[0]: n.input[0] for n in graph.node if n.op_type == 'Identity' and n.input[0] in weights}
@@ -100,19 +90,3 @@ def _drop_identities(graph) -> None:
     for node in graph.node:
         for i, name in enumerate(node.input):
             node.input[i] = copies.get(name, name)
-
-
-def thresholds(metadata: ExportMetadata) -> dict[str, torch.Tensor]:
-    """Return the graph's inputs beside the images, by name, (1,) each."""
-    return {
-        'score_thr': torch.tensor([metadata.score_thr]),
-        'iou_thr': torch.tensor([metadata.iou_thr]),
-        'max_per_img': torch.tensor([metadata.max_per_img]),
-    }
-
-
-def add_metadata(graph, metadata: ExportMetadata) -> None:
-    """Put ``metadata`` into an ``onnx.ModelProto``, in the place of what it had."""
-    import onnx
-
-    onnx.helper.set_model_props(graph, {KEY: metadata.to_json()})

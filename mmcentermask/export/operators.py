@@ -8,22 +8,13 @@ from mmcv.ops import ModulatedDeformConv2dPack, modulated_deform_conv2d, nms, ro
 from torch import Tensor
 from torch.autograd import Function
 
-__all__ = ['DeformConv', 'NonMaxSuppression', 'RoIAlign', 'replace_deform_convs']
-
 
 class NonMaxSuppression(Function):
     """NMS of the boxes of several images, as one class."""
 
     @staticmethod
     def forward(ctx, boxes: Tensor, scores: Tensor, iou_thr: Tensor, max_per_img: Tensor) -> Tensor:
-        """Choose boxes.
-
-        Args:
-            ctx: Unused.
-            boxes (Tensor): x1, y1, x2, y2, (N, M, 4).
-            scores (Tensor): (N, 1, M); boxes without a positive one are left out.
-            iou_thr (Tensor): Boxes that overlap a better one by more are left out, (1,).
-            max_per_img (Tensor): Most boxes an image, int64 (1,).
+        """Choose of boxes (N, M, 4) those with a positive score, of scores (N, 1, M), and no better one on them.
 
         Returns:
             Tensor: Image, 0 and number of each box, int64 (k, 3); an image after the other, best first.

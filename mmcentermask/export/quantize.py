@@ -8,8 +8,6 @@ from collections.abc import Sequence
 import numpy as np
 import onnx
 
-__all__ = ['quantize_onnx', 'quantize_openvino']
-
 _PARTS = ('backbone', 'neck', 'bbox_head', 'mask_head', 'mask_iou_head')
 
 
@@ -19,26 +17,19 @@ def quantize_onnx(graph: onnx.ModelProto, images: Sequence[np.ndarray], symmetri
     The other convolutions read features that are summed, normalized or resized in float32, where going to int8 and back
     costs onnxruntime more than it saves.
 
-    Args:
-        graph (onnx.ModelProto): In float32.
-        images (Sequence[np.ndarray]): To find the ranges of values by: uint8 (N, 3, H, W), as the graph takes them.
-        symmetric (bool): Ranges around zero, as TensorRT wants them. Defaults to False.
-
-    Returns:
-        onnx.ModelProto: With QuantizeLinear and DequantizeLinear around what is to be computed in int8.
+    The ranges of values are found by ``images``, uint8 (N, 3, H, W), as the graph takes them; with ``symmetric`` they
+    lie around zero, as TensorRT wants them. QuantizeLinear and DequantizeLinear stand around what is computed in int8.
     """
     import onnxruntime
     from onnxruntime.quantization import CalibrationDataReader, QuantFormat, QuantType, quantize_static
 
     onnxruntime.set_default_logger_severity(3)  # or it warns of the thresholds' defaults
 
-    class Reader(CalibrationDataReader):
-        def __init__(self) -> None:
-            self.images = iter(images)
+    inputs = iter([{'images': image} for image in images])
 
+    class Reader(CalibrationDataReader):
         def get_next(self) -> dict | None:
-            image = next(self.images, None)
-            return None if image is None else {'images': image}
+            return next(inputs, None)
 
     with tempfile.TemporaryDirectory() as folder:
         paths = [os.path.join(folder, name) for name in ('float.onnx', 'int8.onnx')]
@@ -69,15 +60,7 @@ def _is_for_onnxruntime(node: onnx.NodeProto) -> bool:
 
 
 def quantize_openvino(model, images: Sequence[np.ndarray]):
-    """Quantize backbone, neck and heads for OpenVINO.
-
-    Args:
-        model (openvino.Model): In float32.
-        images (Sequence[np.ndarray]): As ``quantize_onnx``.
-
-    Returns:
-        openvino.Model: The quantized one.
-    """
+    """Quantize backbone, neck and heads of an ``openvino.Model``; see ``quantize_onnx``."""
     import nncf
 
     nncf.set_log_level(logging.ERROR)

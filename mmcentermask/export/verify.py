@@ -1,9 +1,12 @@
-"""Compares an exported model with PyTorch, object by object."""
+"""Compares an exported model with PyTorch, object by object, and finds its mask AP on annotated images."""
 
+import contextlib
+import io
 import itertools
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 import torch
@@ -11,16 +14,17 @@ from mmcv.transforms import Compose
 from mmdet.datasets.transforms import Resize
 from mmdet.structures.bbox import bbox_overlaps
 from pycocotools import mask as mask_api
+from pycocotools.coco import COCO
+from pycocotools.cocoeval import COCOeval
 
+from ..apis.starting_config import find_exports
 from ..apis.torch_model import TorchModel
 from ..datasets.shapes import draw
-from ..errors import ExportError
+from ..errors import AnnotationError, ExportError
 from ..image_inputs import list_images, read_image
 from ..runtime.exported_model import ExportedModel, LoadedImage
 from ..structures import Instances
 from ..structures.panoptic_map import INSTANCE_OFFSET
-
-__all__ = ['Comparison', 'compare', 'images_to_compare', 'verify']
 
 BOX_TOLERANCE = 0.1  # pixels of the image
 SCORE_TOLERANCE = 1e-3
@@ -31,25 +35,15 @@ _SAME = 1.0  # pixels that the boxes of one object may be apart to be compared a
 
 @dataclass
 class Comparison:
-    """How far an exported model is from PyTorch, at worst.
+    """How far an exported model is from PyTorch, at worst."""
 
-    Attributes:
-        objects: That PyTorch found.
-        missing: That one found and the other did not, without those that ``compare`` excuses.
-        matched: That both found.
-        box: Largest difference of a coordinate, in pixels of the image.
-        score: Largest difference of a score or mask score.
-        iou: Least IoU of a mask with PyTorch's.
-        pixels: Largest share of an image's pixels that get another class in the panoptic map, 0 without one.
-    """
-
-    objects: int = 0
-    missing: int = 0
-    matched: int = 0
-    box: float = 0.0
-    score: float = 0.0
-    iou: float = 1.0
-    pixels: float = 0.0
+    objects: int = 0  # that PyTorch found
+    missing: int = 0  # that one found and the other did not, without those that ``compare`` excuses
+    matched: int = 0  # that both found
+    box: float = 0.0  # largest difference of a coordinate, in pixels of the image
+    score: float = 0.0  # largest difference of a score or mask score
+    iou: float = 1.0  # least IoU of a mask with PyTorch's
+    pixels: float = 0.0  # largest share of an image's pixels with another class in the panoptic map, 0 without one
 
     def __add__(self, other: 'Comparison') -> 'Comparison':
         return Comparison(
@@ -71,15 +65,11 @@ class Comparison:
 
 
 def compare(expected: Instances, found: Instances) -> Comparison:
-    """Compare the objects of one image.
+    """Compare the objects that PyTorch and the exported model found in one image.
 
     An object that only one of the two has is excused where rounding decides between it and another: where its score is
     that of the last object in the list, behind which both cut, or that of an overlapping object of its class, which NMS
     kept in its place.
-
-    Args:
-        expected (Instances): Of PyTorch.
-        found (Instances): Of the exported model.
     """
     gaps = np.abs(expected.boxes[:, None] - found.boxes[None]).max(axis=2, initial=0)
     score_gaps = np.abs(_scores(expected)[:, None] - _scores(found)[None]).max(axis=2)
@@ -124,14 +114,7 @@ def _iou(expected: dict, found: dict) -> float:
 
 
 def images_to_compare(data: str | Path | None, number: int = 2) -> list[np.ndarray]:
-    """Read the first images of a folder, or draw some.
-
-    Args:
-        data (str or Path, optional): A folder that is looked into with the folders in it. Defaults to None.
-        number (int): Of images. Defaults to 2.
-
-    Returns:
-        list[np.ndarray]: uint8 (H, W, 3), BGR.
+    """Read the first images of a folder and the folders in it, or draw some: uint8 (H, W, 3), BGR.
 
     Raises:
         InputError: If there is no image, or it cannot be read.
@@ -147,26 +130,16 @@ def verify(
 ) -> list[tuple[tuple[int, int], Comparison]]:
     """Compare an exported model with PyTorch on images at two sizes, each with its mirror image in one batch.
 
-    Args:
-        model (TorchModel): On the CPU.
-        exported (ExportedModel): The model.
-        images (iterable of np.ndarray): uint8 (H, W, 3), BGR.
-
-    Returns:
-        list: Of each batch height and width of its images, and what was found. Where the file takes one size only,
-        images are brought to it.
+    Images are uint8 (H, W, 3), BGR; where the file takes one size only, they are brought to it. Returns of each batch
+    height and width of its images, and what was found.
 
     Raises:
         ExportError: If the exported model cannot run, or PyTorch finds no object in any of the images.
     """
     if exported.metadata.static_shape:
-        height, width = exported.metadata.static_shape
-        model.inferencer.pipeline = Compose(
-            [
-                Resize(scale=(width, height), keep_ratio=False) if isinstance(step, Resize) else step
-                for step in model.inferencer.pipeline.transforms
-            ]
-        )
+        resize = Resize(scale=tuple(exported.metadata.static_shape[::-1]), keep_ratio=False)
+        steps = model.inferencer.pipeline.transforms
+        model.inferencer.pipeline = Compose([resize if isinstance(step, Resize) else step for step in steps])
     results = []
     for image in images:
         for part in (image, image[: -(image.shape[0] // 3)]):
@@ -196,3 +169,60 @@ def _load(exported: ExportedModel, image: np.ndarray) -> LoadedImage:
         return loaded
     resized = Resize(scale=tuple(exported.metadata.static_shape[::-1]), keep_ratio=False)(dict(img=image))['img']
     return LoadedImage(resized, resized.shape[1::-1], image.shape[1::-1], None)
+
+
+class AnnotatedImages(NamedTuple):
+    """Images and their annotations."""
+
+    coco: COCO
+    paths: dict[int, Path]  # of the images, by their ids
+    categories: list[int]  # for each class of a model its category, or -1 where it has none
+
+
+def read_annotated(data: Path, classes: Sequence[str], number: int) -> AnnotatedImages:
+    """Find the first images of a COCO annotation file, or of a folder that has one: for validation, else for training.
+
+    Raises:
+        InputError: If there is no annotation file, it cannot be used, or it has no object of the model's classes.
+    """
+    train, val = find_exports(data)
+    export = val or train
+    images = export.content['images'][:number]
+    paths = {image['id']: export.folder / image['file_name'] for image in images}
+    numbers = {category['name']: category['id'] for category in export.content['categories']}
+    categories = [numbers.get(name, -1) for name in classes]
+    objects = [
+        {'iscrowd': 0, 'area': 0, **annotation, 'id': i}
+        for i, annotation in enumerate(export.content['annotations'], 1)
+        if annotation['image_id'] in paths and annotation['category_id'] in categories
+    ]
+    if not objects:
+        raise AnnotationError(
+            f'{export.path} has no object of the classes of the model ({", ".join(classes[:5])}, ...) in its first '
+            f'{len(images)} images: give annotations that have some with --data.'
+        )
+    coco = COCO()
+    coco.dataset = dict(export.content, images=images, annotations=objects)
+    with contextlib.redirect_stdout(io.StringIO()):
+        coco.createIndex()
+    return AnnotatedImages(coco, paths, categories)
+
+
+def mask_ap(model: ExportedModel, data: AnnotatedImages) -> float:
+    """Return COCO's mask AP, 0..1, of a model on annotated images."""
+    results = []
+    for image_id, path in data.paths.items():
+        (found,) = model.run([model.load(read_image(path))])
+        found = found[np.array(data.categories)[found.labels] >= 0]
+        results += [
+            dict(annotation, score=annotation.get('mask_score', annotation['score']))
+            for annotation in found.to_coco(image_id, data.categories)['annotations']
+        ]
+    if not results:
+        return 0.0
+    with contextlib.redirect_stdout(io.StringIO()):
+        evaluation = COCOeval(data.coco, data.coco.loadRes(results), 'segm')
+        evaluation.evaluate()
+        evaluation.accumulate()
+        evaluation.summarize()
+    return float(evaluation.stats[0])

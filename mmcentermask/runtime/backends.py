@@ -10,18 +10,11 @@ import numpy as np
 from ..errors import InputError, MissingFileError
 from ..export.metadata import KEY, ExportMetadata
 
-__all__ = ['BACKENDS', 'OnnxRuntime', 'OpenVino', 'open_exported']
-
 _DAMAGED = '{path} cannot be read by {backend} ({error}): give a complete file that tools/export.py wrote.'
 
 
 class OnnxRuntime:
-    """An ONNX file in onnxruntime.
-
-    Args:
-        path (str): The file.
-        device (str): 'cpu', or 'cuda' with its onnxruntime-gpu.
-        threads (int, optional): Of the CPU. Defaults to onnxruntime's choice, all cores.
+    """An ONNX file in onnxruntime, on 'cpu', or on 'cuda' with its onnxruntime-gpu.
 
     Attributes:
         metadata: Of the file.
@@ -44,7 +37,13 @@ class OnnxRuntime:
         try:
             self._session = onnxruntime.InferenceSession(path, settings, providers=[providers[device]])
         except Exception as error:  # it has a class of its own for each, without a common one
-            raise InputError(_DAMAGED.format(path=path, backend='onnxruntime', error=_first_line(error))) from error
+            reason = str(error).strip().splitlines()[0]
+            raise InputError(_DAMAGED.format(path=path, backend='onnxruntime', error=reason)) from error
+        if self._session.get_providers()[0] != providers[device]:  # it goes on by the CPU, many times slower
+            raise InputError(
+                f'onnxruntime cannot use {device} here, as its libraries are missing or of another version: install '
+                'those that its documentation names, or give the device cpu.'
+            )
         self.metadata = ExportMetadata.from_json(self._session.get_modelmeta().custom_metadata_map.get(KEY), path)
         self.options = [value.name for value in self._session.get_overridable_initializers()]
 
@@ -55,10 +54,7 @@ class OnnxRuntime:
 
 
 class OpenVino:
-    """An OpenVINO or ONNX file in OpenVINO; of the latter, the thresholds are fixed.
-
-    Arguments and attributes are those of ``OnnxRuntime``; ``device`` is 'cpu', 'gpu', 'npu' or 'auto'.
-    """
+    """A file of either kind in OpenVINO, where its thresholds are fixed, on 'cpu', 'gpu', 'npu' or 'auto'."""
 
     def __init__(self, path: str, device: str, threads: int | None) -> None:
         import openvino
@@ -70,8 +66,11 @@ class OpenVino:
         try:
             model = core.read_model(path)
         except RuntimeError as error:
-            raise InputError(_DAMAGED.format(path=path, backend='OpenVINO', error=_last_line(error))) from error
-        self.metadata = ExportMetadata.from_json(_runtime_info(model), path)
+            reason = str(error).strip().splitlines()[-1]
+            raise InputError(_DAMAGED.format(path=path, backend='OpenVINO', error=reason)) from error
+        # of an OpenVINO file, and of an ONNX file's metadata
+        places = [place for place in ([KEY], ['framework', KEY]) if model.has_rt_info(place)]
+        self.metadata = ExportMetadata.from_json(model.get_rt_info(places[0]).astype(str) if places else None, path)
         self.options = [value.any_name for value in model.inputs if value.any_name != 'images']
         # or it computes in half precision where the processor can
         settings: dict[str, Any] = {'PERFORMANCE_HINT': 'LATENCY', 'EXECUTION_MODE_HINT': 'ACCURACY'}
@@ -88,21 +87,6 @@ class OpenVino:
 BACKENDS = {'onnxruntime': OnnxRuntime, 'openvino': OpenVino}
 
 
-def _runtime_info(model: Any) -> str | None:
-    for path in ([KEY], ['framework', KEY]):  # of an OpenVINO file, and of an ONNX file's metadata
-        if model.has_rt_info(path):
-            return model.get_rt_info(path).astype(str)
-    return None
-
-
-def _first_line(error: Exception) -> str:
-    return str(error).strip().splitlines()[0]
-
-
-def _last_line(error: Exception) -> str:
-    return str(error).strip().splitlines()[-1]
-
-
 def open_exported(path: str, backend: str | None, device: str, threads: int | None) -> OnnxRuntime | OpenVino:
     """Open an exported file.
 
@@ -111,7 +95,7 @@ def open_exported(path: str, backend: str | None, device: str, threads: int | No
         backend (str, optional): 'onnxruntime' or 'openvino'. Defaults to that of the file's kind, or the other one
             where an ONNX file's own is not installed.
         device (str): Of the backend, 'cpu' say.
-        threads (int, optional): Of the CPU.
+        threads (int, optional): Of the CPU. Defaults to the backend's choice, all cores.
 
     Raises:
         MissingFileError: If there is no such file.

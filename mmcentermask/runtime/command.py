@@ -6,19 +6,9 @@ from typing import Any
 
 from ..errors import InputError
 
-__all__ = ['run_command']
-
 
 def run_command(job: Callable[[Any], None], args: Any) -> int:
-    """Run a command; bad input gives one sentence on stderr, any other error keeps its traceback.
-
-    Args:
-        job (Callable): What to do.
-        args (Any): Its argument, the command line.
-
-    Returns:
-        int: Exit code, 0 or 1.
-    """
+    """Run a command; bad input gives one sentence on stderr and the exit code 1, other errors keep their traceback."""
     try:
         job(args)
     except InputError as error:

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import itertools
-from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import cv2
 import numpy as np
@@ -26,26 +25,16 @@ from ..structures.panoptic_map import classify_pixels, fuse
 from .backends import open_exported
 from .resizing import fitted_size, legacy_size
 
-__all__ = ['ExportedModel']
-
 _LEAST_SIDE = 32  # pixels of a resized image; the finest level that RoIs read would be less than 4 x 4
 
 
-@dataclass
-class LoadedImage:
-    """An image for the graph.
+class LoadedImage(NamedTuple):
+    """An image for the graph; sizes are width and height in pixels."""
 
-    Attributes:
-        pixels: uint8 (h, w, 3), BGR; resized, and padded where the graph takes images of one size.
-        size: Width and height before padding.
-        original_size: Width and height before resizing.
-        file_name: As it was given; None where it has no name.
-    """
-
-    pixels: np.ndarray
-    size: tuple[int, int]
-    original_size: tuple[int, int]
-    file_name: str | None
+    pixels: np.ndarray  # uint8 (h, w, 3), BGR; resized, and padded where the graph takes images of one size
+    size: tuple[int, int]  # before padding
+    original_size: tuple[int, int]  # before resizing
+    file_name: str | None  # as it was given
 
 
 class ExportedModel:
@@ -93,10 +82,7 @@ class ExportedModel:
     def load(self, source: Any, size: tuple[int, int] | None = None) -> LoadedImage:
         """Read an image, in any form that ``read_image`` takes, and resize it.
 
-        Args:
-            source: The image.
-            size (tuple, optional): Width and height of the image that this is a reduced copy of, in whose pixels the
-                results are to be. Defaults to its own.
+        Results are in its pixels or, of a reduced copy, in those of the image whose width and height are ``size``.
 
         Raises:
             ImageError: If it cannot be used.
@@ -109,8 +95,8 @@ class ExportedModel:
         if min(input_size) < _LEAST_SIDE:
             raise ImageError(
                 f'{describe(source)} of {width} x {height} pixels would be {input_size[0]} x {input_size[1]} at the '
-                f"model's input, "
-                f'which takes {_LEAST_SIDE} or more: leave it out, or cut it into parts that are less long and narrow.'
+                f"model's input, which takes {_LEAST_SIDE} or more: leave it out, or cut it into parts that are less "
+                'long and narrow.'
             )
         if self.metadata.static_shape:
             bottom, right = np.subtract(self.metadata.static_shape, resized.shape[:2])
@@ -136,14 +122,7 @@ class ExportedModel:
         return cv2.resize(image, size, interpolation=cv2.INTER_LINEAR)
 
     def run(self, images: list[LoadedImage]) -> list[Instances]:
-        """Find the objects of images; those of one shape that follow each other go through the graph together.
-
-        Args:
-            images (list[LoadedImage]): As ``load`` returns them.
-
-        Returns:
-            list[Instances]: Of each image.
-        """
+        """Find the objects of each image; those of one shape that follow each other go through the graph together."""
         found = []
         for _, group in itertools.groupby(images, lambda image: image.pixels.shape):
             group = list(group)

@@ -6,7 +6,7 @@ import importlib.util
 import os
 import warnings
 from pathlib import Path
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any
 
 import cv2
 import numpy as np
@@ -16,18 +16,12 @@ from ..image_inputs import describe, read_image
 from ..structures import Instances
 from .tiles import Tile, make_tiles, merge_tiles, shift
 
-__all__ = ['predict_large', 'read_reduced']
+if TYPE_CHECKING:
+    from ..apis.torch_model import TorchModel
+    from .exported_model import ExportedModel
 
 _WINDOWED = ('.tif', '.tiff', '.jp2', '.vrt', '.img')  # formats of which rasterio reads parts
 _CACHE = 64  # MB of blocks that rasterio keeps; by default it would keep a twentieth of the memory
-
-
-class _Model(Protocol):
-    """What Segmenter runs: ExportedModel or TorchModel."""
-
-    def load(self, source: Any, size: tuple[int, int] | None = None) -> Any: ...
-
-    def run(self, images: list[Any]) -> list[Instances]: ...
 
 
 class _Pixels:
@@ -60,6 +54,7 @@ class _Raster:
         except rasterio.errors.RasterioIOError as error:
             raise ImageError(f'the image {path} cannot be read ({error}): replace it by a complete copy.') from error
         self._path, self.height, self.width = path, self._file.height, self._file.width
+        self.has_palette = rasterio.enums.ColorInterp.palette in self._file.colorinterp
         self._bands = [3, 2, 1] if self._file.count >= 3 else [1, 1, 1]
 
     def read(self, tile: Tile, **options: Any) -> np.ndarray:
@@ -94,26 +89,26 @@ def _open(source: Any) -> _Pixels | _Raster:
     if is_raster and importlib.util.find_spec('rasterio') is not None:
         if not Path(source).is_file():
             raise MissingFileError(f'there is no image {str(source)!r}: correct the path.')
-        return _Raster(str(source))
+        raster = _Raster(str(source))
+        if not raster.has_palette:  # whose values are no colors
+            return raster
     return _Pixels(source)
 
 
 def read_reduced(source: Any, side: int) -> np.ndarray:
-    """Read a copy of a large image that is no longer than ``side`` pixels, uint8 (h, w, 3), BGR.
-
-    Args:
-        source: See ``Segmenter.predict_large``.
-        side (int): Of the copy; a smaller image is read as it is.
-
-    Raises:
-        InputError: If the image cannot be used.
-    """
+    """Read a copy of an image that is no longer than ``side`` pixels, uint8 (h, w, 3), BGR; see ``predict_large``."""
     image = _open(source)
     return image.reduced(min(side, max(image.height, image.width)))
 
 
 def predict_large(
-    model: _Model, source: Any, tile: int, overlap: float, batch_size: int, threshold: float, progress: bool
+    model: ExportedModel | TorchModel,
+    source: Any,
+    tile: int,
+    overlap: float,
+    batch_size: int,
+    threshold: float,
+    progress: bool,
 ) -> Instances:
     """Find the objects of a large image; see ``Segmenter.predict_large``."""
     if not 64 <= tile <= 2**14:

@@ -14,25 +14,18 @@ from ..image_inputs import images_of_folder
 from ..structures import Instances
 from .segmenter import Segmenter
 
-__all__ = ['FORMATS', 'find_images', 'predict_rows', 'write_rows']
-
-FORMATS = ('jsonl', 'parquet')
 _SETTINGS = 'settings.json'
 _HINT = 'choose another folder with --out, or make room and run it again, which goes on from here'
 
 
 def find_images(inputs: Iterable[str], image_dir: str | None = None, recursive: bool = True) -> Iterator[str]:
-    """Yield image files one by one, without a list of them all.
+    """Yield the paths of image files one by one, without a list of them all.
 
     Args:
         inputs (iterable of str): Files, folders, patterns, lists (``.txt``, a path a line) and COCO's annotation files
             (``.json``).
-        image_dir (str, optional): What paths of lists and annotation files are relative to. Defaults to the folder of
-            the list or annotation file.
+        image_dir (str, optional): What paths of lists and annotation files are relative to. Defaults to their folder.
         recursive (bool): Look into the folders in folders, too. Defaults to True.
-
-    Yields:
-        str: A path.
 
     Raises:
         MissingFileError: If an input is not there.
@@ -75,16 +68,7 @@ def _of_annotations(path: Path) -> Iterator[str]:
 def predict_rows(segmenter: Segmenter, images: Iterable[str], **options: Any) -> Iterator[dict[str, Any]]:
     """Predict; yield of each image what ``Instances.to_dict`` gives, or its ``file_name`` and ``error``.
 
-    Args:
-        segmenter (Segmenter): Predicts.
-        images (iterable of str): Paths.
-        **options: See ``Segmenter.stream``.
-
-    Yields:
-        dict: A row.
-
-    Raises:
-        InputError: If an option is out of range.
+    Options and their errors are those of ``Segmenter.stream``.
     """
     for image, found in segmenter.stream(images, **options):
         failed = not isinstance(found, Instances)
@@ -107,7 +91,7 @@ def write_rows(
 
     Args:
         predict (callable): Makes rows of images, as ``predict_rows`` does.
-        images (iterable of str): Paths, no two of them equal.
+        images (iterable of str): Paths; one that comes twice is predicted once.
         folder (str or Path): Made where it is not there.
         settings (dict): What the results depend on, for JSON; a folder holds those of one run.
         file_format (str): ``'jsonl'`` or ``'parquet'``, which needs pyarrow. Defaults to ``'jsonl'``.
@@ -131,6 +115,12 @@ def write_rows(
     counts = dict(images=0, objects=0, failed=0, done_before=len(done))
     rows: list[dict[str, Any]] = []
 
+    def remaining() -> Iterator[str]:
+        for image in images:
+            if image not in done:
+                done.add(image)
+                yield image
+
     def write() -> None:
         nonlocal number
         if rows:
@@ -142,7 +132,7 @@ def write_rows(
             number += 1
             rows.clear()
 
-    results = predict(image for image in images if image not in done)
+    results = predict(remaining())
     if progress:
         from tqdm import tqdm
 
@@ -166,17 +156,14 @@ def write_rows(
 def _check_settings(folder: Path, settings: dict[str, Any]) -> None:
     path = folder / _SETTINGS
     if path.is_file():
-        try:
-            old = json.loads(path.read_text(encoding='utf-8'))
-        except ValueError:
-            old = {}
+        old = json.loads(path.read_text(encoding='utf-8'))
         changed = [key for key in settings if old.get(key) != settings[key]]
         if changed:
             told = ', '.join(f'{key} {old.get(key)!r} and not {settings[key]!r}' for key in changed)
             raise InputError(f'{folder} holds results of another run ({told}): choose another folder with --out.')
 
 
-def _format(name: str):
+def _format(name: str) -> tuple[str, Callable[[list[dict]], bytes], Callable[[Path], Iterable[dict]]]:
     """Return the ending of a format's files, and the functions that encode rows and decode a file."""
     if name == 'jsonl':
         return (

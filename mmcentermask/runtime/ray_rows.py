@@ -14,8 +14,6 @@ from ..errors import InputError
 from .many_images import predict_rows
 from .segmenter import Segmenter, check_options
 
-__all__ = ['predict_rows_on_ray']
-
 _TASK = 64  # images that an actor takes at most at a time, and that are predicted again where it dies
 
 
@@ -43,9 +41,6 @@ def predict_rows_on_ray(
         address (str, optional): Of a cluster, ``HOST:PORT`` or ``auto``. Defaults to a new one on this machine.
         batch_size (int): Images at a time. Defaults to 1.
         **options: See ``Segmenter.stream``.
-
-    Yields:
-        dict: A row.
 
     Raises:
         InputError: If an option is out of range, Ray is missing, there is no room for the actors, the cluster does not

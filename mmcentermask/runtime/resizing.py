@@ -1,7 +1,5 @@
 """Sizes that images are resized to, as mmcv and maskrcnn-benchmark compute them."""
 
-__all__ = ['fitted_size', 'legacy_size']
-
 
 def fitted_size(width: int, height: int, scale: tuple[int, int]) -> tuple[int, int]:
     """Return the largest width and height of this ratio within a scale, rounded as mmcv does.

@@ -17,8 +17,6 @@ from ..structures.instances import check_threshold, class_indices
 from .exported_model import ExportedModel
 from .large_image import predict_large
 
-__all__ = ['Segmenter']
-
 
 class Segmenter:
     """Finds and segments the objects of images.
@@ -198,7 +196,7 @@ class Segmenter:
             loaded = []
             for source in batch:
                 try:
-                    loaded.append(self._model.load(source))
+                    loaded.append(self._model.load(os.fspath(source) if isinstance(source, os.PathLike) else source))
                 except (ImageError, MissingFileError) as error:
                     loaded.append(error)
             usable = [image for image in loaded if not isinstance(image, InputError)]

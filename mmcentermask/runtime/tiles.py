@@ -12,8 +12,6 @@ from pycocotools import mask as mask_api
 from ..structures import Instances, encode_crop
 from ..structures.rle import decode_crop, rle_to_json
 
-__all__ = ['Tile', 'make_tiles', 'merge_tiles', 'shift']
-
 _SAME = 0.5  # overlap above which two masks are of one object
 
 
@@ -34,14 +32,8 @@ class Tile(NamedTuple):
 def make_tiles(height: int, width: int, side: int, overlap: int) -> list[Tile]:
     """Cover an image with square tiles, row by row, which are spread evenly.
 
-    Args:
-        height (int): H, of the image.
-        width (int): W, of the image.
-        side (int): Of a tile, in pixels; an image that is less high or wide has lesser ones.
-        overlap (int): Least overlap of neighbours, in pixels, less than ``side``.
-
-    Returns:
-        list[Tile]: Which cover it.
+    All numbers are pixels. An image that is less high or wide than ``side`` has lesser tiles; ``overlap`` is the least
+    one of neighbours, and less than ``side``.
 
     >>> [tile.x1 for tile in make_tiles(100, 250, side=100, overlap=20)]
     [0, 75, 150]
@@ -58,14 +50,7 @@ def _starts(length: int, side: int, overlap: int) -> list[int]:
 
 
 def shift(found: Instances, tile: Tile, height: int, width: int) -> Instances:
-    """Bring objects of a tile to the pixels of the image.
-
-    Args:
-        found (Instances): In the tile's pixels.
-        tile (Tile): Where it lies.
-        height (int): H, of the image.
-        width (int): W, of the image.
-    """
+    """Bring objects of a tile to the pixels of the image, whose size is ``height`` x ``width``."""
     corner = np.array([tile.x1, tile.y1, tile.x1, tile.y1], np.float32)
     crops = map(decode_crop, found.rle)
     codes = [encode_crop(crop, tile.x1 + x, tile.y1 + y, height, width) for crop, x, y in crops]
@@ -85,10 +70,6 @@ class _Piece:
         return self.found.rle[0]
 
     @property
-    def score(self) -> float:
-        return float(self.found.scores[0])
-
-    @property
     def label(self) -> int:
         return int(self.found.labels[0])
 
@@ -101,14 +82,8 @@ def merge_tiles(tiles: list[Tile], found: list[Instances], coarse: Instances | N
     cut everywhere, so it is looked for in a reduced copy of the image, too: it is taken from there unless the tiles
     agree on it.
 
-    Args:
-        tiles (list[Tile]): Of the image.
-        found (list[Instances]): What each shows, in pixels of the image.
-        coarse (Instances, optional): What the reduced copy shows, in pixels of the image.
-        overlap (int): Of tiles, in pixels.
-
-    Returns:
-        Instances: The best first.
+    ``found`` is what each tile shows and ``coarse`` what the reduced copy shows, if there is one. All are in pixels of
+    the image, and so is ``overlap``. The best object comes first.
     """
     height, width = found[0].height, found[0].width
     pieces = [_pieces(instances, tile, height, width) for tile, instances in zip(tiles, found)]
@@ -129,7 +104,10 @@ def merge_tiles(tiles: list[Tile], found: list[Instances], coarse: Instances | N
     objects = [_join(group) for group in unique.values() if group]
     if coarse is not None:
         objects = _with_coarse(objects, coarse, overlap)
-    return _concatenate([piece.found for piece in objects], found[0])
+    best = sorted((piece.found for piece in objects), key=lambda one: -one.scores[0]) or [found[0][:0]]
+    names = ['boxes', 'labels', 'scores'] + ([] if found[0].mask_scores is None else ['mask_scores'])
+    joined = {name: np.concatenate([getattr(one, name) for one in best]) for name in names}
+    return replace(found[0], **joined, rle=[code for one in best for code in one.rle], segment_ids=None)
 
 
 def _pieces(found: Instances, tile: Tile, height: int, width: int) -> list[_Piece]:
@@ -199,7 +177,7 @@ def _areas(a: dict[str, Any], b: dict[str, Any]) -> tuple[float, float, float]:
 
 def _join(group: list[_Piece]) -> _Piece:
     """Make one object of what several tiles show of it."""
-    best = max(group, key=lambda piece: (not piece.cut, piece.score))
+    best = max(group, key=lambda piece: (not piece.cut, piece.found.scores[0]))
     if not best.cut or len(group) == 1:
         return best
     boxes = np.stack([piece.found.boxes[0] for piece in group])
@@ -224,18 +202,3 @@ def _with_coarse(objects: list[_Piece], coarse: Instances, overlap: int) -> list
         else:
             objects = [other for other in objects if other not in parts] + [piece]
     return objects
-
-
-def _concatenate(found: list[Instances], empty: Instances) -> Instances:
-    """Join objects of one image, the best first."""
-    found = sorted(found, key=lambda one: -one.scores[0]) or [empty[:0]]
-    scores = None if empty.mask_scores is None else np.concatenate([one.mask_scores for one in found])
-    return replace(
-        empty,
-        boxes=np.concatenate([one.boxes for one in found]),
-        labels=np.concatenate([one.labels for one in found]),
-        scores=np.concatenate([one.scores for one in found]),
-        rle=[one.rle[0] for one in found if len(one)],
-        mask_scores=scores,
-        segment_ids=None,
-    )

@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
+import collections
 import contextlib
+import itertools
 import json
 import os
-import queue
 import sys
-import threading
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable
+from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 from urllib.parse import urlsplit
 
 import cv2
@@ -22,8 +23,6 @@ from ..errors import InputError
 from ..structures import Instances
 from .segmenter import Segmenter
 from .video_files import Frame, FrameReader, open_writer
-
-__all__ = ['VideoSummary', 'is_video', 'predict_video', 'show_in_window']
 
 _VIDEOS = ('.mp4', '.avi', '.mov', '.mkv', '.webm', '.m4v', '.mpg', '.mpeg', '.ts')
 _STREAMS = ('rtsp', 'rtmp', 'udp', 'srt')
@@ -37,6 +36,11 @@ class VideoSummary(NamedTuple):
     objects: int
     dropped: int
     speed: float
+
+
+def result_name(source: str) -> str:
+    """Name the results of a video: ``street`` of street.mp4, ``camera0`` of the first camera."""
+    return f'camera{source}' if source.isdecimal() else Path(urlsplit(source).path).stem or 'stream'
 
 
 def is_video(source: str) -> bool:
@@ -80,87 +84,56 @@ def predict_video(
 
     Raises:
         MissingFileError: If there is no such file.
-        InputError: If it cannot be opened, has no frame, or a package is missing.
+        InputError: If it cannot be opened, has no frame, or would be written over, or a package is missing.
         OutputError: If a result cannot be written.
 
     >>> predict_video(Segmenter('model.onnx'), 'street.mp4', 'drawn.mp4', 'street.jsonl')  # doctest: +SKIP
     """
+    if most is not None and most < 1:
+        raise InputError(f'the frames to read are {most}: give 1 or more.')
+    if video is not None and Path(source).exists() and Path(video).exists() and Path(video).samefile(source):
+        raise InputError(f'{video} is the video itself: choose another folder for the results.')
     with contextlib.ExitStack() as stack:
         reader = stack.enter_context(FrameReader(source, most, realtime))
         tracker = _Tracker(threshold, float(reader.rate)) if track else None
-        first = reader.get()
+        frames = iter(reader.get, None)
+        first = next(frames, None)
         if first is None:
             raise InputError(f'{source} has no frame that can be read: give a complete video.')
-        drawn = None if video is None else stack.enter_context(open_writer(video, first.pixels, reader))
+        draw = None if video is None else stack.enter_context(open_writer(video, first.pixels, reader))
         written = None if lines is None else stack.enter_context(atomic_write(lines, 'choose another folder'))
-        began, frames, objects, ended = time.perf_counter(), 0, 0, threading.Event()
+        thread = stack.enter_context(ThreadPoolExecutor(1))
+        began, number, objects = time.perf_counter(), 0, 0
+        waiting: collections.deque[Future] = collections.deque()
 
-        def finish(frame: Frame, found: Instances, ids: list[int] | None, number: int) -> None:
+        def finish(frame: Frame, found: Instances, ids: list[int] | None, number: int) -> bool:
+            """Write and draw a frame; return whether its window was closed."""
             if written is not None:
                 row = {'frame': number, 'seconds': frame.seconds, **found.to_dict()}
                 row.update({} if ids is None else {'track_ids': ids})
                 written.write(json.dumps(row).encode() + b'\n')
-            if drawn is not None or show is not None:
+            if draw is not None or show is not None:
                 names = None if ids is None else [f'{name} {i}' for name, i in zip(found.names, ids)]
                 pixels = found.draw(frame.pixels, label_names=names)
-                if drawn is not None:
-                    drawn.write(pixels, frame.seconds)
-                if show is not None and show(pixels, (number + 1) / (time.perf_counter() - began)):
-                    ended.set()
+                if draw is not None:
+                    draw(pixels, frame.seconds)
+                return show is not None and show(pixels, (number + 1) / (time.perf_counter() - began))
+            return False
 
-        finisher = stack.enter_context(_Worker(finish, in_thread=show is None))  # windows want the main thread
         with contextlib.suppress(KeyboardInterrupt):
-            for frame in _with_first(first, reader):
+            for frame in itertools.chain([first], frames):
                 found = segmenter.predict(frame.pixels, threshold, classes)
-                finisher.put(frame, found, None if tracker is None else tracker.update(found), frames)
-                frames, objects = frames + 1, objects + len(found)
-                if ended.is_set():
+                done = frame, found, None if tracker is None else tracker.update(found), number
+                number, objects = number + 1, objects + len(found)
+                if show is None:
+                    waiting.append(thread.submit(finish, *done))
+                    if len(waiting) > _AHEAD:
+                        waiting.popleft().result()
+                elif finish(*done):  # windows want the main thread
                     break
-    return VideoSummary(frames, objects, reader.dropped, frames / (time.perf_counter() - began))
-
-
-def _with_first(first: Frame, reader: FrameReader) -> Iterator[Frame]:
-    frame = first
-    while frame is not None:
-        yield frame
-        frame = reader.get()
-
-
-class _Worker:
-    """Calls a function in a thread, one call after the other, a few calls behind; its error is raised by the next."""
-
-    def __init__(self, function: Callable[..., None], in_thread: bool) -> None:
-        self._function, self._calls, self._error = function, queue.Queue(_AHEAD), None
-        self._thread = threading.Thread(target=self._run, daemon=True) if in_thread else None
-
-    def __enter__(self) -> _Worker:
-        if self._thread is not None:
-            self._thread.start()
-        return self
-
-    def __exit__(self, kind: Any, *args: Any) -> None:
-        if self._thread is not None:
-            self._calls.put(None)
-            self._thread.join()
-        if self._error is not None and kind is None:
-            raise self._error
-
-    def put(self, *args: Any) -> None:
-        """Have the function called with these arguments."""
-        if self._error is not None:
-            raise self._error
-        if self._thread is None:
-            self._function(*args)
-        else:
-            self._calls.put(args)
-
-    def _run(self) -> None:
-        while (args := self._calls.get()) is not None:
-            if self._error is None:
-                try:
-                    self._function(*args)
-                except Exception as error:  # for the thread that predicts
-                    self._error = error
+        for job in waiting:
+            job.result()
+    return VideoSummary(number, objects, reader.dropped, number / (time.perf_counter() - began))
 
 
 class _Tracker:

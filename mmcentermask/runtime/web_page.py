@@ -15,7 +15,6 @@ import numpy as np
 from PIL import Image
 from pycocotools import mask as mask_api
 
-from ..atomic_write import atomic_write
 from ..errors import ImageError, InputError
 from ..image_inputs import read_image
 from ..structures import Instances, decode_crop
@@ -25,8 +24,6 @@ from .segmenter import Segmenter
 if TYPE_CHECKING:
     from ..apis.explanation import Explanation
 
-__all__ = ['Model', 'Seen', 'build_page', 'read_upload']
-
 _MOST_PIXELS = 50_000_000
 _SHAPES = ('ellipse', 'rectangle', 'triangle', 'star')  # classes of the model of `make demo`
 _SAMPLE_SIDE = 384  # pixels, of an image that is drawn
@@ -35,19 +32,12 @@ _LEAST_SIDE = 640  # pixels of a drawing: smaller pictures are enlarged, for lab
 
 @dataclass
 class Seen:
-    """What a model found in a picture.
+    """What a model found in a picture."""
 
-    Attributes:
-        image: uint8 (H, W, 3), BGR.
-        found: All objects.
-        explanation: How they came about, of a CenterMask in torch; of other models None.
-        seconds: That it took.
-    """
-
-    image: np.ndarray
-    found: Instances
-    explanation: 'Explanation | None'
-    seconds: float
+    image: np.ndarray  # uint8 (H, W, 3), BGR
+    found: Instances  # all objects
+    explanation: 'Explanation | None'  # how they came about, of a CenterMask in torch
+    seconds: float  # that it took
 
     @property
     def scale(self) -> int:
@@ -88,20 +78,7 @@ class Seen:
 
 
 class Model:
-    """A model of any kind.
-
-    Args:
-        model (str): A config, the name of a model, or an exported file.
-        weights (str, optional): Checkpoint of a config. Defaults to the published one of a name.
-        device (str, optional): Where to predict. Defaults to the GPU where torch has one, else the CPU.
-
-    Attributes:
-        name: Of the model and its weights.
-        classes: Names.
-
-    Raises:
-        InputError: See ``Segmenter``.
-    """
+    """A model of any kind, with a name; arguments and errors are those of ``Segmenter``."""
 
     def __init__(self, model: str, weights: str | None = None, device: str | None = None) -> None:
         self.name = Path(model).stem if weights is None else f'{Path(model).stem}, {Path(weights).stem}'
@@ -131,17 +108,17 @@ def read_upload(content: bytes) -> np.ndarray:
     Raises:
         ImageError: If it cannot be used, or has more than 50 million pixels, which a small file may have.
     """
-    pixels = 0
+    too_large = False
     try:
         with warnings.catch_warnings():
             warnings.simplefilter('ignore', Image.DecompressionBombWarning)
             with Image.open(io.BytesIO(content)) as picture:
-                pixels = picture.width * picture.height
+                too_large = picture.width * picture.height > _MOST_PIXELS
     except Image.DecompressionBombError:
-        pixels = _MOST_PIXELS + 1
+        too_large = True
     except Exception:  # read_image says what is wrong with it
         pass
-    if pixels > _MOST_PIXELS:
+    if too_large:
         raise ImageError(f'the picture has more than {_MOST_PIXELS // 1_000_000} million pixels: give a smaller one.')
     return read_image(content)
 
@@ -149,21 +126,15 @@ def read_upload(content: bytes) -> np.ndarray:
 def _write_file(content: bytes, name: str) -> str:
     """Write a file that the page may fetch, into a new folder of gradio's temporary one; return its path."""
     path = Path(tempfile.mkdtemp(dir=os.environ['GRADIO_TEMP_DIR']), name)
-    with atomic_write(path) as file:
-        file.write(content)
+    path.write_bytes(content)
     return str(path)
 
 
 class Panel:
-    """The part of the page that shows what one model found.
-
-    Args:
-        gr (module): gradio.
-        model (Model): The model.
-    """
+    """The part of the page that shows what one model found."""
 
     def __init__(self, gr: Any, model: Model) -> None:
-        self._gr, self._model = gr, model
+        self._gr, self.model = gr, model
         gr.Markdown(f'### {model.name}')
         self.seen = gr.State(time_to_live=3600)
         self.drawn = gr.Image(
@@ -186,18 +157,13 @@ class Panel:
         """Components that ``click`` fills."""
         return [self.facts, self.inside]
 
-    def find(self, image: np.ndarray | None) -> Seen | None:
-        """Find the objects of an image."""
-        return None if image is None else self._model.find(image)
-
     def show(self, seen: Seen | None, score: float, mask_score: float, opacity: float, classes: list[str]) -> list:
         """Draw the chosen objects, count them, and write the files to download."""
         if seen is None:
             return [None, '', None, None, *self._details()]
         found = seen.found[seen.choose(score, mask_score, classes)]
-        drawn = _write_file(
-            cv2.imencode('.png', found.draw(seen.image, opacity, scale=seen.scale))[1].tobytes(), 'objects.png'
-        )
+        png = cv2.imencode('.png', found.draw(seen.image, opacity, scale=seen.scale))[1].tobytes()
+        drawn = _write_file(png, 'objects.png')
         coco = _write_file(json.dumps(found.to_coco()).encode(), 'objects.json')
         text = f'{len(found)} of {len(seen.found)} objects shown, found in {seen.seconds:.2f} s'
         return [drawn, text, coco, drawn, *self._details()]
@@ -212,8 +178,8 @@ class Panel:
             return self._details('There is no object: click on a mask.')
         if seen.explanation is None:
             return self._details(seen.describe(index))
-        from ..visualization.explanation import draw_object  # matplotlib takes a while
-        from ..visualization.png import png_of
+        from ..visualization.charts import png_of  # matplotlib takes a while
+        from ..visualization.explanation import draw_object
 
         png = png_of(draw_object(seen.explanation, index), dpi=120)
         return self._details(seen.describe(index), _write_file(png, 'inside.png'))
@@ -248,11 +214,12 @@ def build_page(gr: Any, models: list[Model]) -> Any:
 
         def find(content: bytes | None) -> dict:
             try:
-                image = None if content is None else read_upload(content)
-                return {panel.seen: panel.find(image) for panel in panels}
+                if content is not None:
+                    image = read_upload(content)
+                    return {panel.seen: panel.model.find(image) for panel in panels}
             except InputError as error:
                 gr.Warning(str(error), title='This picture cannot be used')
-                return dict.fromkeys(states)
+            return dict.fromkeys(states)
 
         def show(*values: Any) -> list:
             return [part for panel, seen in zip(panels, values) for part in panel.show(seen, *values[len(panels) :])]
@@ -270,12 +237,8 @@ def build_page(gr: Any, models: list[Model]) -> Any:
         sample.click(draw_sample, None, picture).success(**look).success(**redraw)
         gr.on([setting.change for setting in settings], trigger_mode='always_last', **redraw)
         for panel in panels:
-
-            def click(
-                event: gr.SelectData,  # gradio reads the annotation
-                *values: Any,
-                panel: Panel = panel,
-            ) -> list:
+            # gradio reads the annotation of the event
+            def click(event: gr.SelectData, *values: Any, panel: Panel = panel) -> list:
                 return panel.click(*values, event.index)
 
             panel.drawn.select(click, [panel.seen, score, mask_score, wanted], panel.details)

@@ -2,10 +2,8 @@
 
 import importlib
 
-from .curves import draw_curves
+from .charts import draw_confusion, draw_curves, draw_errors, png_of, svg_of
 from .drawing import draw_instances
-from .error_charts import draw_confusion, draw_errors
-from .png import png_of, svg_of
 from .run_log import RunLog, read_run_log
 from .style import class_colors
 
@@ -26,7 +24,7 @@ __all__ = [
 ]
 
 
-def __getattr__(name: str):
+def __getattr__(name: str) -> type:
     if name in _WITH_TORCH:
         return getattr(importlib.import_module(f'.{_WITH_TORCH[name]}', __name__), name)
     raise AttributeError(f'module {__name__!r} has no attribute {name!r}')

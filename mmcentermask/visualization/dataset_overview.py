@@ -1,6 +1,5 @@
 """Draws what a dataset holds: objects of each class, sizes of objects and images, objects an image, some images."""
 
-import os
 from collections import Counter
 
 import numpy as np
@@ -11,11 +10,9 @@ from matplotlib.figure import Figure
 from ..datasets.annotation_tables import CocoTables
 from ..datasets.inspection import Inspection
 from ..datasets.values import is_number, printable
-from .png import png_of
-from .style import class_colors, class_label
-from .worst_images import as_rgb, outlines_of, show_part
-
-__all__ = ['draw_overview']
+from .charts import png_of
+from .style import class_colors, class_label, text_color
+from .worst_images import outlines_of, read_rgb, show_part
 
 _IMAGES, _CLASSES = 8, 30  # that are shown, of the classes those with most objects
 _SMALL, _MEDIUM = 32, 96  # COCO's limits of small and medium objects, side of a square in pixels
@@ -40,11 +37,10 @@ def draw_overview(inspection: Inspection) -> bytes:
         _shapes(axes[0, 3], tables)
         for axis in axes[0]:
             axis.spines[['top', 'right']].set_visible(False)
-        rows = _spread(inspection, usable)
-        for axis, i in zip(axes[1:].ravel(), rows + [None] * (_IMAGES - len(rows)), strict=True):
+        for axis in axes[1:].ravel():
             axis.axis('off')
-            if i is not None:
-                _image(axis, inspection, i, usable)
+        for axis, i in zip(axes[1:].ravel(), _spread(inspection, usable)):
+            _image(axis, inspection, i, usable)
         return png_of(figure, dpi=90)
 
 
@@ -100,9 +96,8 @@ def _shapes(axis: Axes, tables: CocoTables) -> None:
 def _spread(inspection: Inspection, usable: np.ndarray) -> list[int]:
     """Return positions of images with objects that can be read, at equal steps."""
     tables = inspection.tables
-    unreadable = {
-        finding.image for name, those in inspection.found.items() if name.startswith('image-') for finding in those
-    }
+    found = inspection.found.items()
+    unreadable = {finding.image for name, those in found if name.startswith('image-') for finding in those}
     rows = [i for i in np.unique(tables.image[usable & (tables.image >= 0)]).tolist() if i not in unreadable]
     if not inspection.split.images or not rows:
         return []
@@ -110,12 +105,11 @@ def _spread(inspection: Inspection, usable: np.ndarray) -> list[int]:
 
 
 def _image(axis: Axes, inspection: Inspection, i: int, usable: np.ndarray) -> None:
-    tables, split = inspection.tables, inspection.split
-    image = split.read_image(os.path.join(split.folder, tables.images[i]['file_name']))
+    tables, image = inspection.tables, read_rgb(inspection, i)
     if image is None:
         return
     height, width = image.shape[:2]
-    show_part(axis, as_rgb(image), (0, 0, width, height))
+    show_part(axis, image, (0, 0, width, height))
     axis.set_title(printable(tables.images[i]['file_name'], 40), fontsize=8)
     colors = class_colors(len(tables.classes))
     objects = (usable & (tables.image == i)).nonzero()[0].tolist()
@@ -130,7 +124,5 @@ def _image(axis: Axes, inspection: Inspection, i: int, usable: np.ndarray) -> No
         if np.isfinite(x):
             ground = dict(boxstyle='square,pad=0.15', fc=color, ec='none')
             name = printable(class_label(label, tables.classes), 16)
-            light = color @ [0.299, 0.587, 0.114] > 0.55
-            axis.text(
-                x, y, name, fontsize=6, color='black' if light else 'white', va='bottom', bbox=ground, clip_on=True
-            )
+            ink = np.array(text_color(colors[label])) / 255
+            axis.text(x, y, name, fontsize=6, color=ink, va='bottom', bbox=ground, clip_on=True)

@@ -13,8 +13,6 @@ from mmcentermask.structures.panoptic_map import INSTANCE_OFFSET
 
 from .style import class_colors, class_label, font, font_size, line_width, text_color
 
-__all__ = ['draw_instances', 'draw_panoptic']
-
 _ALIKE = 60  # of 255, the difference of colors that are hard to tell apart
 
 
@@ -69,7 +67,10 @@ def draw_instances(
     for i in order:
         contours, color = outlines.get(i, ([], colors[labels[i]]))
         cv2.polylines(canvas, contours, True, color, thickness, cv2.LINE_AA)
-    texts = [_text(instances, i, label, classes) for i, label in enumerate(labels)]
+    names = instances.get('label_names')
+    texts = [class_label(label, classes) if names is None else class_label(i, names) for i, label in enumerate(labels)]
+    if 'scores' in instances:
+        texts = [f'{text} {float(score):.2f}' for text, score in zip(texts, instances['scores'], strict=True)]
     return _write(canvas, texts, boxes, [colors[label] for label in labels])
 
 
@@ -174,12 +175,6 @@ def _fill(
     return list(contours), edge
 
 
-def _text(instances: Any, i: int, label: int, classes: Sequence[str] | None) -> str:
-    names = instances.get('label_names')
-    text = class_label(label, classes) if names is None else class_label(i, names)
-    return f'{text} {float(instances["scores"][i]):.2f}' if 'scores' in instances else text
-
-
 def _write(canvas: np.ndarray, texts: list[str], boxes: np.ndarray, colors: list[tuple]) -> np.ndarray:
     """Write labels on grounds of their colors: the first ones, of the best scores, get the best places."""
     height, width = canvas.shape[:2]
@@ -200,13 +195,10 @@ def _write(canvas: np.ndarray, texts: list[str], boxes: np.ndarray, colors: list
         for x, y in ((x1, y1 - high), (x2 - wide, y1 - high), (x1, y2), (x2 - wide, y2), (x1, y1), (x1, y2 - high)):
             x, y = int(min(max(x, 0), width - wide)), int(y)
             ground = np.array([x, y, x + wide, y + high])
-            if 0 <= y <= height - high and not _overlap(ground, taken):
+            covers = (np.minimum(ground[2:], taken[:, 2:]) > np.maximum(ground[:2], taken[:, :2])).all(axis=1).any()
+            if 0 <= y <= height - high and not covers:
                 draw.rectangle((x, y, x + wide - 1, y + high - 1), fill=color)
                 draw.text((x + pad, y + high / 2), text, fill=text_color(color), font=face, anchor='lm')
                 taken = np.concatenate([taken, [ground]])
                 break
     return np.asarray(layer).copy()
-
-
-def _overlap(box: np.ndarray, others: np.ndarray) -> bool:
-    return bool((np.minimum(box[2:], others[:, 2:]) > np.maximum(box[:2], others[:, :2])).all(axis=1).any())

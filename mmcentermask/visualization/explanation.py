@@ -18,8 +18,6 @@ from .style import class_colors, class_label
 if TYPE_CHECKING:
     from mmcentermask.apis.explanation import Explanation
 
-__all__ = ['draw_explanation', 'draw_object']
-
 _LEVEL_COLORS = ('#4477aa', '#228833', '#ee7733', '#cc3311', '#aa3377', '#555555')  # of P2, P3, ...
 _HEAT = colormaps['inferno']
 _DIM = 0.45  # brightness of the image below a map
@@ -29,15 +27,7 @@ _HEADING, _NOTE = 11, 8.5  # points
 
 
 def draw_explanation(explanation: Explanation, objects: int = 3) -> Figure:
-    """Draw an image's way through the model, from its channels to its masks.
-
-    Args:
-        explanation (Explanation): Of an image.
-        objects (int): Objects whose masks are shown, the best ones. Defaults to 3.
-
-    Returns:
-        Figure: Of matplotlib, 12 inches wide.
-    """
+    """Draw an image's way through the model, from its channels to the masks of its best objects, 12 inches wide."""
     height, width = explanation.image.shape[:2]
     aspect = min(max(height / width, 0.4), 1.6)
     shown = min(objects, len(explanation.found))
@@ -106,10 +96,7 @@ def _draw_first_row(part: SubFigure, explanation: Explanation) -> None:
 
 
 def _draw_box_head(part: SubFigure, explanation: Explanation) -> None:
-    _heading(
-        part,
-        '2  Box head (FCOS): each location of each level says which class it sees, and how central it is in it',
-    )
+    _heading(part, '2  Box head (FCOS): each location of a level says which class it sees, and how central it is in it')
     rows = 1 if explanation.centerness is None else 2
     axes = part.subplots(rows, len(explanation.box_levels), squeeze=False)
     colors = _colors(explanation)

@@ -1,6 +1,8 @@
-"""Draws held-out images: the truth and the prediction side by side."""
+"""Draws held-out images, the truth and the prediction side by side: some, the worst and the best of them."""
 
+from collections import defaultdict
 from pathlib import Path
+from typing import Any
 
 import cv2
 import numpy as np
@@ -16,7 +18,6 @@ from .style import font
 _GAP, _TITLE, _TEXT = 16, 32, 18  # pixels: between images, above each, and of the letters there
 _LONG_SIDE = 480  # pixels of an image in the sheet
 _COLUMNS = 4  # two pairs of truth and prediction in a row
-_META = ('img_id', 'img_path', 'ori_shape', 'img_shape')
 
 Titled = tuple[np.ndarray, str]
 
@@ -66,36 +67,22 @@ class LabelledImages:
         return np.linspace(0, len(self.dataset) - 1, min(number, len(self.dataset))).round().astype(int).tolist()
 
     def draw(self, place: int, found: InstanceData, scale: float | None = None) -> list[Titled]:
-        """Draw an image twice, with its objects and with predictions; crowd regions are not drawn.
+        """Draw the image at a place twice, with its objects and with predictions as ``draw_instances`` takes them.
 
-        Args:
-            place (int): Of the image in the dataset.
-            found (InstanceData): Predictions, as ``draw_instances`` takes them.
-            scale (float, optional): Of the image. Defaults to None, which brings it to a long side of 480 pixels.
-
-        Returns:
-            list: Two drawings, uint8 (H, W, 3), RGB, each with its title.
+        Crowd regions are not drawn. Without a ``scale`` the image is brought to a long side of 480 pixels. Drawings are
+        uint8 (H, W, 3), RGB.
         """
-        item = self._load(place)
-        sample = item['data_samples']
-        image = np.ascontiguousarray(item['inputs'].permute(1, 2, 0).numpy()[..., ::-1])
-        return _pair(image, sample.gt_instances, found, self.dataset.metainfo, Path(sample.img_path).name, scale)
-
-    def _load(self, place: int) -> dict:
         info = self.dataset.get_data_info(place)
         with_mask = any(instance.get('mask') for instance in info.get('instances', []))  # else boxes are drawn
         pipeline = [
             dict(type='LoadImageFromFile'),
             dict(type='LoadInstanceAnnotations', with_mask=with_mask),
-            dict(type='PackDetInputs', meta_keys=_META),
+            dict(type='PackDetInputs', meta_keys=('img_id', 'img_path', 'ori_shape', 'img_shape')),
         ]
-        return Compose(pipeline)(info)
-
-
-def sheet_of(tiles: list[Titled]) -> bytes:
-    """Put drawings into rows of two pairs each, as JPEG."""
-    rows = [tiles[start : start + _COLUMNS] for start in range(0, len(tiles), _COLUMNS)]
-    return cv2.imencode('.jpg', _sheet(rows)[..., ::-1], [cv2.IMWRITE_JPEG_QUALITY, 88])[1].tobytes()
+        item = Compose(pipeline)(info)
+        sample = item['data_samples']
+        image = np.ascontiguousarray(item['inputs'].permute(1, 2, 0).numpy()[..., ::-1])
+        return _pair(image, sample.gt_instances, found, self.dataset.metainfo, Path(sample.img_path).name, scale)
 
 
 def _pair(
@@ -107,3 +94,50 @@ def _pair(
         (draw_instances(image, instances, metainfo.get('classes'), metainfo.get('palette'), scale), f'{what}: {name}')
         for what, instances in (('truth', truth), ('prediction', found))
     ]
+
+
+def draw_sheets(
+    dataset: BaseDataset, results: dict[str, list[dict]], analysis: dict[str, Any], number: int
+) -> dict[str, bytes]:
+    """Draw ``number`` images a sheet, the annotated objects beside the predictions.
+
+    Args:
+        dataset (BaseDataset): That of the results.
+        results (dict): Form -> predictions of COCO's form.
+        analysis (dict): What ``analyze_results`` gives; predictions below its ``score_thr`` are not drawn.
+
+    Returns:
+        dict: ``worst.jpg``, ``best.jpg`` and ``examples.jpg`` (at equal steps through the dataset, not chosen).
+    """
+    images = LabelledImages(dataset)
+    places = {images.id_of(i): i for i in range(len(dataset))}
+    found = defaultdict(list)
+    for entry in results.get('segm', results.get('bbox')):
+        if entry['score'] >= analysis['score_thr']:
+            found[places.get(entry['image_id'])].append(entry)
+    worst = [image for image in analysis['images'] if image['id'] in places]
+    # of those with equally good results the ones with most objects
+    best = sorted(worst, key=lambda image: (-image['f1'], -image['found'], image['file_name']))
+    chosen = {
+        'worst.jpg': [places[image['id']] for image in worst[:number]],
+        'best.jpg': [places[image['id']] for image in best[:number]],
+        'examples.jpg': images.spread(number),
+    }
+    sheets = {}
+    for name, those in chosen.items():
+        tiles = [tile for i in those for tile in images.draw(i, _instances(found[i], dataset.cat2label))]
+        sheet = _sheet([tiles[start : start + _COLUMNS] for start in range(0, len(tiles), _COLUMNS)])
+        sheets[name] = cv2.imencode('.jpg', sheet[..., ::-1], [cv2.IMWRITE_JPEG_QUALITY, 88])[1].tobytes()
+    return sheets
+
+
+def _instances(entries: list[dict], labels: dict[int, int]) -> dict[str, Any]:
+    """Bring predictions of COCO's form to what ``draw_instances`` takes."""
+    entries = sorted(entries, key=lambda entry: -entry['score'])
+    instances = dict(labels=[labels[e['category_id']] for e in entries], scores=[e['score'] for e in entries])
+    if all('segmentation' in entry for entry in entries):
+        instances['masks'] = [entry['segmentation'] for entry in entries]
+    if all('bbox' in entry for entry in entries):
+        boxes = np.array([entry['bbox'] for entry in entries], float).reshape(-1, 4)
+        instances['bboxes'] = np.concatenate([boxes[:, :2], boxes[:, :2] + boxes[:, 2:]], 1)
+    return instances

@@ -3,7 +3,6 @@
 import base64
 import json
 import re
-from collections.abc import Sequence
 from pathlib import Path
 from statistics import median
 from typing import Any
@@ -11,12 +10,8 @@ from typing import Any
 import cv2
 
 from ..errors import InputError
-from .curves import draw_curves
-from .error_charts import FORM_NAMES, draw_confusion, draw_errors
-from .png import svg_of
-from .run_log import RunLog, read_run_log
-
-__all__ = ['SCORES', 'last_scores', 'render_report']
+from .charts import FORM_NAMES, draw_confusion, draw_curves, draw_errors, svg_of
+from .run_log import RunLog, read_run_log, trained_runs
 
 SCORES = ('AP', 'AP50', 'AP75', 'APs', 'APm', 'APl')
 _EXAMPLE = re.compile(r'example_(\d+)_(\d+)\.png')
@@ -35,13 +30,9 @@ _FACTS = {
 
 
 def render_report(work_dir: str | Path) -> bytes:
-    """Write the page: scores, run, curves, examples while it learned, errors, config.
+    """Write the page as HTML: scores, run, curves, examples while it learned, errors, config.
 
-    Args:
-        work_dir (str or Path): Of the run; what ``tools/analyze.py`` wrote is in its folder ``analysis``, if at all.
-
-    Returns:
-        bytes: HTML.
+    What ``tools/analyze.py`` wrote is taken from the folder ``analysis`` of the ``work_dir``, where it is there.
 
     Raises:
         InputError: If there is no log, it has no line of training yet, ``analysis.json`` cannot be read, or jinja2 is
@@ -57,14 +48,13 @@ def render_report(work_dir: str | Path) -> bytes:
     log, errors = read_run_log(work_dir), _errors(work_dir / 'analysis')
     config = next(iter(sorted(work_dir.glob('*/vis_data/config.py'), reverse=True)), None)
     steps, examples = _examples(work_dir)
+    name = next((file.stem for file in sorted(work_dir.glob('*.py'))), work_dir.name)  # mmengine's copy of the config
     page = dict(
-        title=f'{_name_of(work_dir)}: {log.train[-1]["iteration"]:,} iterations',
-        told=_told(log),
+        title=f'{name}: {log.train[-1]["iteration"]:,} iterations',
+        evaluated=f'{log.val[-1]["iteration"]:,}' if log.val else None,
         work_dir=work_dir,
         score_head=['', *SCORES],
-        scores=[[name, *[_dashed(log.val[-1].get((form, s), -1)) for s in SCORES]] for form, name in FORM_NAMES.items()]
-        if log.val
-        else [],
+        scores=[[what, *[_last(log, form, score) for score in SCORES]] for form, what in FORM_NAMES.items()],
         facts=_facts(work_dir, log),
         curves=svg_of(draw_curves(log)),
         steps=steps,
@@ -81,26 +71,16 @@ def render_report(work_dir: str | Path) -> bytes:
 
 def last_scores(log: RunLog) -> str:
     """Return the AP of the last evaluation in one line; a dash where nothing could be scored."""
-    values = [f'{name} AP {_dashed(log.val[-1].get((form, "AP"), -1))}' for form, name in FORM_NAMES.items()]
+    values = [f'{name} AP {_last(log, form, "AP")}' for form, name in FORM_NAMES.items()]
     return f'After iteration {log.val[-1]["iteration"]}: {", ".join(values)}'
+
+
+def _last(log: RunLog, form: str, score: str) -> str:
+    return _dashed(log.val[-1].get((form, score))) if log.val else ''
 
 
 def _dashed(ap: float | None) -> str:
     return '-' if ap is None or ap < 0 else f'{ap:.3f}'
-
-
-def _name_of(work_dir: Path) -> str:
-    """Return the name of the config, of which mmengine leaves a copy."""
-    return next((file.stem for file in sorted(work_dir.glob('*.py'))), work_dir.name)
-
-
-def _told(log: RunLog) -> str:
-    if not log.val:
-        return ''
-    return (
-        f'After iteration {log.val[-1]["iteration"]:,} (COCO metric; s, m, l: area below 32², below 96² and above, in '
-        'pixels).'
-    )
 
 
 def _facts(work_dir: Path, log: RunLog) -> list[tuple[str, str]]:
@@ -112,7 +92,8 @@ def _facts(work_dir: Path, log: RunLog) -> list[tuple[str, str]]:
     facts.append(
         ('Loss', f'{first["loss"]:.3f} at iteration {first["iteration"]}, {last["loss"]:.3f} at {last["iteration"]}')
     )
-    facts.append(('Time', f'{log.seconds / 60:.1f} minutes from start to last log line, evaluation included'))
+    if log.seconds:
+        facts.append(('Time', f'{log.seconds / 60:.1f} minutes from start to last log line, evaluation included'))
     times = [line['time'] for line in log.train if 'time' in line]
     if times:
         waiting = sum(line.get('data_time', 0) for line in log.train) / sum(times)
@@ -126,10 +107,11 @@ def _facts(work_dir: Path, log: RunLog) -> list[tuple[str, str]]:
 def _examples(work_dir: Path) -> tuple[list[int], list[list[tuple[int, str | None]]]]:
     """Return iterations, and of each example image its drawings then."""
     files = {}
-    for file in sorted(work_dir.glob('*/vis_data/vis_image/example_*_*.png')):  # those of a later run replace others
-        match = _EXAMPLE.fullmatch(file.name)
-        if match:
-            files[int(match[1]), int(match[2])] = file
+    for folder, _, begin in trained_runs(work_dir):
+        files = {place: file for place, file in files.items() if place[1] < begin}
+        for file in folder.glob('vis_data/vis_image/*.png'):
+            if match := _EXAMPLE.fullmatch(file.name):
+                files[int(match[1]), int(match[2])] = file
     every = sorted({step for _, step in files})
     count = min(_STEPS, len(every))
     steps = [every[round(i * (len(every) - 1) / max(count - 1, 1))] for i in range(count)]
@@ -162,6 +144,7 @@ def _errors(folder: Path) -> dict[str, Any]:
         found = dict(errors=svg_of(draw_errors(analysis)), confusion=svg_of(draw_confusion(analysis)))
         columns = ('name', 'objects', *(score for score in SCORES if score in analysis[form]['classes'][0]))
         rows = analysis[form]['classes']
+        pictures = [(name, folder / name) for name in ('examples.jpg', 'worst.jpg', 'best.jpg')]
         meanings = [(kind, error['meaning']) for kind, error in analysis[form]['tide'].items()]
     except (ValueError, KeyError, TypeError, IndexError) as error:
         raise InputError(f'{file} cannot be read: let tools/analyze.py write it anew, or remove it.') from error
@@ -171,10 +154,5 @@ def _errors(folder: Path) -> dict[str, Any]:
         meanings=meanings,
         class_head=columns,
         classes=[[row['name'], row['objects'], *map(_dashed, (row[c] for c in columns[2:]))] for row in rows],
-        pictures=_pictures(folder, ('examples.jpg', 'worst.jpg', 'best.jpg')),
+        pictures={name: _embedded(picture.read_bytes()) if picture.is_file() else None for name, picture in pictures},
     )
-
-
-def _pictures(folder: Path, names: Sequence[str]) -> dict[str, str | None]:
-    files = {name: folder / name for name in names}
-    return {name: _embedded(file.read_bytes()) if file.is_file() else None for name, file in files.items()}

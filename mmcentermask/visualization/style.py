@@ -10,8 +10,6 @@ from matplotlib.font_manager import findSystemFonts
 from matplotlib.ft2font import FT2Font
 from PIL import ImageFont
 
-__all__ = ['class_colors', 'class_label', 'font', 'font_size', 'line_width', 'text_color']
-
 Color = tuple[int, int, int]
 
 # far apart in hue and lightness, for the few classes of most datasets; more follow at the golden angle
@@ -84,14 +82,9 @@ def font_size(height: int, width: int) -> int:
 
 @functools.lru_cache(maxsize=64)
 def font(text: str, size: int) -> ImageFont.FreeTypeFont:
-    """Open the first font that has all characters of a text: DejaVu Sans, or else any that is installed.
+    """Open the first font that has all characters of a text: DejaVu Sans, also where no font has them, or another.
 
-    Args:
-        text (str): What to write.
-        size (int): In pixels.
-
-    Returns:
-        FreeTypeFont: Of Pillow; DejaVu Sans where no font has them.
+    ``size`` is in pixels.
     """
     return ImageFont.truetype(_font_file(frozenset(text)) or _default_font(), size)
 
@@ -99,13 +92,8 @@ def font(text: str, size: int) -> ImageFont.FreeTypeFont:
 def class_label(index: int, classes: Sequence[str] | None) -> str:
     """Return how a class is named in a drawing.
 
-    Args:
-        index (int): Of the class.
-        classes (Sequence[str], optional): The names.
-
-    Returns:
-        str: Its name; ``class 3``, say, where it has none or no installed font has its characters, which is then said
-            on stderr, once a name.
+    That is ``class 3``, say, where it has no name or no installed font has the name's characters, which is then said on
+    stderr, once a name.
     """
     if classes is None or not 0 <= index < len(classes):
         return f'class {index}'

@@ -49,11 +49,7 @@ class CenterMaskVisualizer(DetLocalVisualizer):
         return draw_panoptic(image, np.asarray(panoptic_seg.sem_seg)[0], classes, chosen, alpha=self.alpha)
 
     def _draw_instances(
-        self,
-        image: np.ndarray,
-        instances: InstanceData,
-        classes: list[str] | None,
-        palette: list[tuple] | None,
+        self, image: np.ndarray, instances: InstanceData, classes: list[str] | None, palette: list[tuple] | None
     ) -> np.ndarray:
         chosen = [choice for choice in (self.mask_color, self.bbox_color, palette) if choice is not None]
         return draw_instances(image, instances, classes, chosen[0] if chosen else None, alpha=self.alpha)

@@ -1,10 +1,11 @@
 """Draws the worst images of a dataset with what is wrong in them."""
 
+import itertools
 import os
 import re
 import textwrap
 from collections import Counter, defaultdict
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 
 import cv2
 import numpy as np
@@ -15,14 +16,12 @@ from matplotlib.patches import Rectangle
 from matplotlib.patheffects import Normal, Stroke
 from pycocotools import mask as mask_api
 
-from ..datasets.annotation_tables import Finding
+from ..datasets.annotation_tables import CocoTables, Finding
 from ..datasets.inspection import Inspection
 from ..datasets.masks import rle_problem
 from ..datasets.rules import RULES
 from ..datasets.values import is_number, printable, shown
-from .png import png_of
-
-__all__ = ['as_rgb', 'draw_worst', 'outlines_of', 'show_part']
+from .charts import png_of
 
 _DARK, _ERROR, _WARNING = '#1d1d1d', '#e3242b', '#ff9d00'
 _OUTLINED = [Stroke(linewidth=3.2, foreground=(0, 0, 0, 0.55)), Normal()]  # to be seen on any image
@@ -63,40 +62,34 @@ def draw_worst(inspections: Sequence[Inspection]) -> bytes | None:
 
 def _choose(inspections: Sequence[Inspection]) -> list[tuple[Inspection, int, np.ndarray, list[Named]]]:
     """Choose images: the dataset, the position, the pixels in RGB, and the findings, errors first."""
-    queues = sorted((queue for i in inspections for queue in _queues(i)), key=lambda queue: not queue[0])
-    chosen, seen = [], set()
-    while queues and len(chosen) < _IMAGES:
-        for queue in list(queues):
-            _, inspection, images, of_image = queue
-            i = next((i for i in images if (inspection.split.name, i) not in seen), None)
-            if i is None:
-                queues.remove(queue)
-            elif len(chosen) < _IMAGES:
-                split, entry = inspection.split, inspection.tables.images[i]
-                seen.add((split.name, i))
-                image = split.read_image(os.path.join(split.folder, entry['file_name']))
-                if image is not None:
-                    chosen.append((inspection, i, as_rgb(image), of_image[i]))
+    queues, of_image = [], defaultdict(list)
+    for number, inspection in enumerate(inspections):
+        unreadable = {None} | {finding.image for name in _UNREADABLE for finding in inspection.found.get(name, [])}
+        for name, findings in inspection.found.items():
+            drawn = [finding for finding in findings if finding.image not in unreadable and name not in _NOT_DRAWN]
+            for finding in drawn:
+                of_image[number, finding.image].append((name, finding))
+            counts = Counter((number, finding.image) for finding in drawn)
+            queues.append((not inspection.is_error(name), [place for place, _ in counts.most_common()]))
+    queues.sort(key=lambda queue: queue[0])
+    # the worst image of each rule, then the second one of each, ...
+    places = itertools.chain.from_iterable(itertools.zip_longest(*(places for _, places in queues)))
+    chosen = []
+    for number, i in dict.fromkeys(place for place in places if place is not None):
+        image = read_rgb(inspections[number], i)
+        if image is not None:
+            chosen.append((inspections[number], i, image, of_image[number, i]))
+        if len(chosen) == _IMAGES:
+            break
     return chosen
 
 
-def _queues(inspection: Inspection) -> list[tuple[bool, Inspection, Iterator[int], dict[int, list[Named]]]]:
-    """Return, a rule, whether it is an error, the images that can be drawn, worst first, and their findings."""
-    unreadable = {finding.image for name in _UNREADABLE for finding in inspection.found.get(name, [])}
-    of_image, counts = defaultdict(list), defaultdict(Counter)
-    for name, findings in inspection.found.items():
-        for finding in findings if name not in _NOT_DRAWN else ():
-            if finding.image is not None and finding.image not in unreadable:
-                of_image[finding.image].append((name, finding))
-                counts[name][finding.image] += 1
-    return [
-        (inspection.is_error(name), inspection, iter([i for i, _ in count.most_common()]), of_image)
-        for name, count in counts.items()
-    ]
-
-
-def as_rgb(image: np.ndarray) -> np.ndarray:
-    """Turn what any decoder gives into uint8 RGB, (H, W, 3)."""
+def read_rgb(inspection: Inspection, i: int) -> np.ndarray | None:
+    """Read an image as a run does; return it as uint8 RGB, (H, W, 3), or None if it cannot be decoded."""
+    split, entry = inspection.split, inspection.tables.images[i]
+    image = split.read_image(os.path.join(split.folder, entry['file_name']))
+    if image is None:
+        return None
     if image.dtype != np.uint8:
         image = cv2.normalize(image.astype(np.float32), None, 0, 255, cv2.NORM_MINMAX).astype(np.uint8)
     if image.ndim == 2:
@@ -115,12 +108,12 @@ def _draw_tile(axis: Axes, words: Axes, inspection: Inspection, i: int, image: n
     for name, finding in named:
         of_object[finding.annotation].append((name, finding))
     lines = [(_words([both]), _color(inspection, [both[0]])) for both in of_object.pop(None, [])]
-    view = _view([_points(tables.annotations[j]) for j in of_object], height, width)
+    view = _view([_points(tables, j) for j in of_object], height, width)
     show_part(axis, image, view)
     for number, (j, those) in enumerate(of_object.items(), 1):
         color = _color(inspection, [name for name, _ in those])
         if number <= _OBJECTS:
-            _draw_object(axis, tables.annotations[j], those, number, color, (height, width), view)
+            _draw_object(axis, tables, j, those, number, color, (height, width), view)
         category = tables.names.get(int(tables.category[j]), 'object')
         title = f'{printable(category, 16)} {shown(tables.annotations[j].get("id"), 12)}'
         lines.append((f'{number}  {title}: {_words(those)}', color))
@@ -152,18 +145,15 @@ def _polygons(annotation: dict) -> list[np.ndarray]:
     return [np.array(part, np.float64).reshape(-1, 2) for part in right]
 
 
-def _box(annotation: dict) -> np.ndarray | None:
-    """Return two corners of an object's box, (2, 2); None where there is none."""
-    box = annotation.get('bbox')
-    if not isinstance(box, list) or len(box) != 4 or not all(map(is_number, box)) or min(box[2:]) < 0:
-        return None
-    return np.array([box[:2], [box[0] + box[2], box[1] + box[3]]], np.float64)
+def _corners(tables: CocoTables, j: int) -> np.ndarray:
+    """Return two corners of an object's box, (2, 2); (0, 2) where there is none."""
+    box = tables.box[j].reshape(2, 2)
+    return np.array([box[0], box.sum(axis=0)]) if np.isfinite(box).all() else np.empty((0, 2))
 
 
-def _points(annotation: dict) -> np.ndarray:
+def _points(tables: CocoTables, j: int) -> np.ndarray:
     """Return all points of an object's box and polygons, (K, 2)."""
-    box = _box(annotation)
-    return np.concatenate([np.empty((0, 2)), *_polygons(annotation), *([] if box is None else [box])])
+    return np.concatenate([_corners(tables, j), *_polygons(tables.annotations[j])])
 
 
 def outlines_of(annotation: dict, shape: tuple[int, int]) -> list[np.ndarray]:
@@ -178,7 +168,8 @@ def outlines_of(annotation: dict, shape: tuple[int, int]) -> list[np.ndarray]:
 
 def _draw_object(
     axis: Axes,
-    annotation: dict,
+    tables: CocoTables,
+    j: int,
     named: Sequence[Named],
     number: int,
     color: str,
@@ -189,19 +180,19 @@ def _draw_object(
     # far outside, numbers are too large to be drawn
     spread = max(view[2] - view[0], view[3] - view[1])
     low, high = np.array(view[:2]) - spread, np.array(view[2:]) + spread
-    for points in outlines_of(annotation, shape):
+    for points in outlines_of(tables.annotations[j], shape):
         x, y = np.clip([*points, points[0]], low, high).T
         axis.plot(x, y, color=color, lw=1.4, marker='o' if len(points) < 3 else '', path_effects=_OUTLINED)
-    box = _box(annotation)
-    if box is not None:
-        (x1, y1), (x2, y2) = np.clip(box, low, high)
+    corners = _corners(tables, j)
+    if len(corners):
+        (x1, y1), (x2, y2) = np.clip(corners, low, high)
         dashed = dict(fill=False, ec=color, lw=1.2, ls=(0, (4, 3)), path_effects=_OUTLINED)
         axis.add_patch(Rectangle((x1, y1), x2 - x1, y2 - y1, **dashed))
     for name, finding in named:
         if name == 'polygon-crossing' and (at := _CROSSING.search(finding.detail)):
             x, y = np.clip([float(at[1]), float(at[2])], low, high)
             axis.plot(x, y, 'o', ms=11, mfc='none', mec=color, mew=1.8, path_effects=_OUTLINED)
-    points = _points(annotation)
+    points = _points(tables, j)
     if len(points):
         margin = spread * 0.02
         x, y = np.clip(points.min(0), np.array(view[:2]) + margin, np.array(view[2:]) - margin)
@@ -217,17 +208,14 @@ def _view(objects: list[np.ndarray], height: int, width: int) -> tuple[float, fl
     points = np.concatenate([np.empty((0, 2)), *objects])
     if not len(points):
         return 0, 0, width, height
-    (x1, y1), (x2, y2) = points.min(0), points.max(0)
-    sides = [max(x2 - x1, width / 8, 60) * 1.6, max(y2 - y1, height / 8, 60) * 1.6]
-    sides = [max(side, 0.8 * max(sides)) for side in sides]  # a strip would be small
-    view = []
-    for low, high, wanted, side in ((x1, x2, sides[0], width), (y1, y2, sides[1], height)):
-        center = np.clip((low + high) / 2, 0, side)
-        start, end = max(center - wanted / 2, 0), min(center + wanted / 2, side)
-        if end - start >= 0.7 * side:
-            start, end = 0, side
-        view.append((max(min(start, low), -side / 4), min(max(end, high), side * 1.25)))
-    return view[0][0], view[1][0], view[0][1], view[1][1]
+    low, high, size = points.min(0), points.max(0), np.array([width, height])
+    wanted = 1.6 * np.maximum(high - low, np.maximum(size / 8, 60))
+    wanted = np.maximum(wanted, 0.8 * wanted.max())  # a strip would be small
+    center = np.clip((low + high) / 2, 0, size)
+    start, end = np.maximum(center - wanted / 2, 0), np.minimum(center + wanted / 2, size)
+    whole = end - start >= 0.7 * size
+    start, end = np.minimum(np.where(whole, 0, start), low), np.maximum(np.where(whole, size, end), high)
+    return (*np.maximum(start, -size / 4), *np.minimum(end, 1.25 * size))
 
 
 def show_part(axis: Axes, image: np.ndarray, view: tuple[float, float, float, float]) -> None:

@@ -1,5 +1,6 @@
-"""Draws what ``evaluation.analyze_results`` found, from the dict that it gives or the JSON file of it."""
+"""Draws diagrams: the curves of a run, and what ``evaluation.analyze_results`` found."""
 
+import io
 from collections.abc import Sequence
 from typing import Any
 
@@ -8,7 +9,7 @@ from matplotlib import rc_context
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-__all__ = ['FORM_COLORS', 'FORM_NAMES', 'draw_confusion', 'draw_errors']
+from .run_log import RunLog
 
 FORM_NAMES = {'bbox': 'box', 'segm': 'mask'}
 FORM_COLORS = {'bbox': 'tab:blue', 'segm': 'tab:red'}
@@ -16,15 +17,63 @@ _CLASSES = 24  # of a chart: the best half and the worst half where there are mo
 _CONFUSED = 20  # classes of the confusion matrix: those that are confused most where there are more
 
 
+def png_of(figure: Figure, dpi: float | str = 'figure') -> bytes:
+    """Draw a figure, not one of pyplot's, as PNG with ``dpi`` pixels an inch: by default those it was made with."""
+    file = io.BytesIO()
+    figure.savefig(file, format='png', dpi=dpi)
+    return file.getvalue()
+
+
+def svg_of(figure: Figure) -> str:
+    """Draw a figure, not one of pyplot's, as an ``<svg>`` element for HTML; the same figure gives the same text."""
+    file = io.StringIO()
+    with rc_context({'svg.hashsalt': 'mmcentermask'}):
+        figure.savefig(file, format='svg', metadata=dict(Date=None))
+    text = file.getvalue()
+    return text[text.index('<svg') :]
+
+
+def draw_curves(log: RunLog) -> Figure:
+    """Draw two diagrams of a run side by side: every loss (log scale), and box and mask AP and AP50.
+
+    The figure is not one of pyplot's: nothing global is touched, and no display is looked for.
+    """
+    figure = Figure(figsize=(11, 4.2), layout='constrained')
+    left, right = figure.subplots(1, 2)
+
+    names = sorted({key for line in log.train for key in line if key.startswith('loss')})
+    for name in names:
+        points = [(line['iteration'], line[name]) for line in log.train if line.get(name, 0) > 0]
+        if points:
+            total = name == 'loss'
+            style = dict(color='black', linewidth=2) if total else dict(linewidth=1.3)
+            left.plot(*zip(*points, strict=True), label='sum' if total else name, **style)
+    left.set(title='Losses in training', xlabel='iteration', ylabel='loss (log scale)', yscale='log')
+    left.legend(fontsize=8, ncols=2)
+
+    for what, name in FORM_NAMES.items():
+        for which, style in (('AP', '-'), ('AP50', '--')):
+            points = [(line['iteration'], line[what, which]) for line in log.val if line.get((what, which), -1) >= 0]
+            if points:
+                look = dict(color=FORM_COLORS[what], marker='o', markersize=4)
+                right.plot(*zip(*points, strict=True), style, label=f'{name} {which}', **look)
+    right.set(title='AP on held-out images', xlabel='iteration', ylabel='AP', ylim=(0, 1))
+    right.set_xlim(left=0, right=max(line['iteration'] for line in log.train + log.val) * 1.03)
+    if right.lines:
+        right.legend(fontsize=8, handlelength=4)
+    else:
+        right.text(0.5, 0.5, 'not evaluated yet', transform=right.transAxes, ha='center')
+    for axes in (left, right):
+        axes.grid(alpha=0.3)
+        axes.spines[['top', 'right']].set_visible(False)
+    return figure
+
+
 def draw_errors(analysis: dict[str, Any]) -> Figure:
-    """Six diagrams: the AP that each kind of errors costs, precision over recall, calibration of scores and of mask
-    scoring, AP by size and by class.
+    """Draw six diagrams of what ``analyze_results`` gives.
 
-    Args:
-        analysis (dict): As ``analyze_results`` gives it.
-
-    Returns:
-        Figure: Not one of pyplot's.
+    They show the AP that each kind of errors costs, precision over recall, calibration of scores and of mask scoring,
+    AP by size and by class.
     """
     forms = [form for form in FORM_NAMES if form in analysis]
     with rc_context({'font.size': 9, 'text.parse_math': False}):
@@ -42,13 +91,9 @@ def draw_errors(analysis: dict[str, Any]) -> Figure:
 
 
 def draw_confusion(analysis: dict[str, Any]) -> Figure:
-    """The confusion matrix of the masks, or of boxes where there are no masks: shares of the objects of each class.
+    """Draw the confusion matrix of masks that ``analyze_results`` gives, or of boxes where there are no masks.
 
-    Args:
-        analysis (dict): As ``analyze_results`` gives it.
-
-    Returns:
-        Figure: Not one of pyplot's. The 20 classes that are confused most, where there are more.
+    Colors are shares of the objects of each class; of more classes it has the 20 that are confused most.
     """
     form = 'segm' if 'segm' in analysis else 'bbox'
     names, matrix = analysis[form]['confusion']['names'], np.array(analysis[form]['confusion']['matrix'], float)
@@ -65,11 +110,10 @@ def draw_confusion(analysis: dict[str, Any]) -> Figure:
         axis.set_xticks(range(len(names)), names, rotation=45, ha='right')
         axis.set_yticks(range(len(names)), names)
         axis.set(
-            title=f'{FORM_NAMES[form]}es with a score from {analysis["score_thr"]:g} on' if form == 'bbox'
-            else f'masks with a score from {analysis["score_thr"]:g} on',
+            title=f'{dict(bbox="boxes", segm="masks")[form]} with a score from {analysis["score_thr"]:g} on',
             xlabel='predicted ("nothing": missed)',
             ylabel='annotated ("nothing": found where nothing is)',
-        )  # fmt: skip
+        )
         for (row, column), number in np.ndenumerate(matrix.astype(int)):
             if number:
                 color = 'white' if shares[row, column] > 0.6 else 'black'
@@ -77,22 +121,19 @@ def draw_confusion(analysis: dict[str, Any]) -> Figure:
     return figure
 
 
-def _bars(axis: Axes, names: Sequence[str], values: dict[str, Sequence[float | None]], form: str = '{:.3f}') -> None:
+def _bars(axis: Axes, names: Sequence[str], values: dict[str, Sequence[float | None]]) -> None:
     """Horizontal bars, one of each form at a name, the first name on top; a dash where there is no value."""
     height = 0.8 / len(values)
     for i, (which, numbers) in enumerate(values.items()):
         places = np.arange(len(names)) + (i - (len(values) - 1) / 2) * height
-        axis.barh(
-            places, [number or 0 for number in numbers], height, color=FORM_COLORS[which], label=FORM_NAMES[which]
-        )
-        for place, number in zip(places, numbers, strict=True):
-            axis.text(
-                number or 0, place, ' -' if number is None else ' ' + form.format(number), va='center', fontsize=7
-            )
+        lengths = [number or 0 for number in numbers]
+        bars = axis.barh(places, lengths, height, color=FORM_COLORS[which], label=FORM_NAMES[which])
+        texts = [' -' if number is None else f' {number:.3f}' for number in numbers]
+        axis.bar_label(bars, texts, fontsize=7)
     axis.set_yticks(range(len(names)), names)
     axis.invert_yaxis()
     if len(values) > 1:
-        axis.legend(fontsize=8, loc='best')
+        axis.legend(fontsize=8)
 
 
 def _errors(axis: Axes, analysis: dict, forms: Sequence[str]) -> None:
