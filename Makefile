@@ -2,7 +2,7 @@
 #   STACK=openmmlab   OpenMMLab's mmcv, mmengine and mmdet in place of the maintained onedl-* packages
 #   PYTHON=python3.12 the interpreter that the environment is made with (3.10 to 3.13)
 #   VENV=folder       another place for the environment
-#   JOBS=4            test processes, of one thread each (2 by default)
+#   JOBS=4            test processes, of one thread each (2 by default, 3 of the slow tests)
 #   ISA=AVX2          instruction set of `make test-kernels`: SSE41 (the default), AVX2, AVX512_CORE
 #   PYTEST_ARGS=...   more options of pytest
 
@@ -75,6 +75,7 @@ others: env # tools that take our results, and what predicts on many machines; w
 test: env timm metrics hub export ## the tests, without the slow ones
 	$(PYTEST) -m 'not slow'
 
+test-slow: JOBS = 3 # many of them wait for processes of their own
 test-slow: env timm metrics hub export web gradio mim onedl-mim others notebook ## the slow tests
 	$(PYTEST) -m slow
 

@@ -1,4 +1,4 @@
-"""A page to try a model on: drop a picture or use the camera, then slide, choose and click.
+"""A page to try a model on: drop an image or use the camera, then slide, choose and click.
 
 python demo/web_demo.py [MODEL] [--weights FILE] [--compare MODEL [FILE]]
 

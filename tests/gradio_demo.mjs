@@ -1,5 +1,5 @@
 // Opens the page of demo/web_demo.py in Chromium, uses it as a person does, and prints what it showed as JSON.
-// node tests/gradio_demo.mjs FOLDER_OF_NODE_MODULES ADDRESS FILES X Y STARS; FILES has picture.png, text.png and large.png, and
+// node tests/gradio_demo.mjs FOLDER_OF_NODE_MODULES ADDRESS FILES X Y STARS; FILES has image.png, text.png and large.png, and
 // gets what is downloaded and screenshots. X, Y: a place of the drawing, in its pixels. STARS: how many of them there are
 import { createRequire } from 'node:module';
 import path from 'node:path';
@@ -42,7 +42,7 @@ const download = async (name) => {
 const shot = (name) => page.screenshot({ path: path.join(files, name), fullPage: true });
 
 await page.goto(address);
-await upload('picture.png');
+await upload('image.png');
 const shown = { first: await summary('') };
 await page.getByLabel('number input for least score').fill('0');
 await page.getByLabel('number input for least score').press('Enter');
@@ -80,10 +80,10 @@ const seenErrors = [...errors]; // gradio asks for the progress of an upload tha
 await upload('large.png');
 refused.large = await toast();
 await shot('refused.png');
-await upload('picture.png');
+await upload('image.png');
 await summary('');
 const before = await drawing.getAttribute('src');
-await page.getByText('Draw a picture').click();
+await page.getByText('Draw an image').click();
 for (let wait = 0; wait < 600 && (await drawing.getAttribute('src').catch(() => before)) === before; wait++) await page.waitForTimeout(100);
 await summary('');
 console.log(JSON.stringify({ shown, facts, refused, errors: seenErrors, elsewhere }));

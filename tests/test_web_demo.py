@@ -194,7 +194,7 @@ def test_in_a_browser(page, tmp_path):
     address, config, weights = page
     folder = tmp_path / 'browser'
     folder.mkdir()
-    cv2.imwrite(str(folder / 'picture.png'), IMAGE)
+    cv2.imwrite(str(folder / 'image.png'), IMAGE)
     (folder / 'text.png').write_text('no image')
     with open(folder / 'large.png', 'wb') as file:
         file.truncate(2 * 2**30)

@@ -49,7 +49,7 @@ class _Raster:
 
         try:
             with warnings.catch_warnings():
-                warnings.simplefilter('ignore', rasterio.errors.NotGeoreferencedWarning)  # a picture, and no map
+                warnings.simplefilter('ignore', rasterio.errors.NotGeoreferencedWarning)  # an image, and no map
                 self._file = rasterio.open(path)
         except rasterio.errors.RasterioIOError as error:
             raise ImageError(f'the image {path} cannot be read ({error}): replace it by a complete copy.') from error

@@ -1,4 +1,4 @@
-"""The page of demo/web_demo.py, by gradio: what models find in a picture, with sliders, and an object to click."""
+"""The page of demo/web_demo.py, by gradio: what models find in an image, with sliders, and an object to click."""
 
 import io
 import json
@@ -27,12 +27,12 @@ if TYPE_CHECKING:
 _MOST_PIXELS = 50_000_000
 _SHAPES = ('ellipse', 'rectangle', 'triangle', 'star')  # classes of the model of `make demo`
 _SAMPLE_SIDE = 384  # pixels, of an image that is drawn
-_LEAST_SIDE = 640  # pixels of a drawing: smaller pictures are enlarged, for labels that can be read
+_LEAST_SIDE = 640  # pixels of a drawing: smaller images are enlarged, for labels that can be read
 
 
 @dataclass
 class Seen:
-    """What a model found in a picture."""
+    """What a model found in an image."""
 
     image: np.ndarray  # uint8 (H, W, 3), BGR
     found: Instances  # all objects
@@ -103,7 +103,7 @@ class Model:
 
 
 def read_upload(content: bytes) -> np.ndarray:
-    """Decode a picture, uint8 (H, W, 3), BGR.
+    """Decode an image, uint8 (H, W, 3), BGR.
 
     Raises:
         ImageError: If it cannot be used, or has more than 50 million pixels, which a small file may have.
@@ -112,14 +112,14 @@ def read_upload(content: bytes) -> np.ndarray:
     try:
         with warnings.catch_warnings():
             warnings.simplefilter('ignore', Image.DecompressionBombWarning)
-            with Image.open(io.BytesIO(content)) as picture:
-                too_large = picture.width * picture.height > _MOST_PIXELS
+            with Image.open(io.BytesIO(content)) as opened:
+                too_large = opened.width * opened.height > _MOST_PIXELS
     except Image.DecompressionBombError:
         too_large = True
     except Exception:  # read_image says what is wrong with it
         pass
     if too_large:
-        raise ImageError(f'the picture has more than {_MOST_PIXELS // 1_000_000} million pixels: give a smaller one.')
+        raise ImageError(f'the image has more than {_MOST_PIXELS // 1_000_000} million pixels: give a smaller one.')
     return read_image(content)
 
 
@@ -192,14 +192,14 @@ def build_page(gr: Any, models: list[Model]) -> Any:
     """Lay out the page; return gradio's Blocks."""
     classes = list(dict.fromkeys(name for model in models for name in model.classes))
     with gr.Blocks(title='CenterMask', analytics_enabled=False, delete_cache=(600, 3600)) as page:
-        gr.Markdown('# CenterMask\nDrop a picture or use the camera, then click an object.')
+        gr.Markdown('# CenterMask\nDrop an image or use the camera, then click an object.')
         with gr.Row():
             with gr.Column(scale=2, min_width=280):
-                picture = gr.Image(label='picture', sources=['upload', 'webcam', 'clipboard'], height=300)
+                image = gr.Image(label='image', sources=['upload', 'webcam', 'clipboard'], height=300)
                 # Pillow's errors have no sentence for a user, so the file, uploaded as gradio has checked, is decoded
                 # below. An event that updates more of the component than its value would undo this
-                picture.preprocess = lambda payload: payload and Path(payload.path).read_bytes()
-                sample = gr.Button('Draw a picture', size='sm', visible={*_SHAPES} <= {*classes})
+                image.preprocess = lambda payload: payload and Path(payload.path).read_bytes()
+                sample = gr.Button('Draw an image', size='sm', visible={*_SHAPES} <= {*classes})
                 score = gr.Slider(0, 1, 0.3, step=0.01, label='least score')
                 mask_score = gr.Slider(0, 1, 0, step=0.01, label='least mask score')
                 opacity = gr.Slider(0, 1, 0.45, step=0.05, label='opacity of masks')
@@ -218,7 +218,7 @@ def build_page(gr: Any, models: list[Model]) -> Any:
                     image = read_upload(content)
                     return {panel.seen: panel.model.find(image) for panel in panels}
             except InputError as error:
-                gr.Warning(str(error), title='This picture cannot be used')
+                gr.Warning(str(error), title='This image cannot be used')
             return dict.fromkeys(states)
 
         def show(*values: Any) -> list:
@@ -231,10 +231,10 @@ def build_page(gr: Any, models: list[Model]) -> Any:
 
         settings = [score, mask_score, opacity, wanted]
         redraw = dict(fn=show, inputs=[*states, *settings], outputs=shown, show_progress='hidden')
-        look = dict(fn=find, inputs=picture, outputs=states, show_progress_on=[panel.drawn for panel in panels])
+        look = dict(fn=find, inputs=image, outputs=states, show_progress_on=[panel.drawn for panel in panels])
         # not at each change, of which an upload makes two
-        gr.on([picture.input, picture.clear], **look).success(**redraw)
-        sample.click(draw_sample, None, picture).success(**look).success(**redraw)
+        gr.on([image.input, image.clear], **look).success(**redraw)
+        sample.click(draw_sample, None, image).success(**look).success(**redraw)
         gr.on([setting.change for setting in settings], trigger_mode='always_last', **redraw)
         for panel in panels:
             # gradio reads the annotation of the event

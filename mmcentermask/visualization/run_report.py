@@ -137,14 +137,14 @@ def _errors(folder: Path) -> dict[str, Any]:
     """Return what ``tools/analyze.py`` found."""
     file = folder / 'analysis.json'
     if not file.is_file():
-        return dict(analysis=None, pictures={})
+        return dict(analysis=None, images={})
     try:
         analysis = json.loads(file.read_bytes())
         form = 'segm' if 'segm' in analysis else 'bbox'
         found = dict(errors=svg_of(draw_errors(analysis)), confusion=svg_of(draw_confusion(analysis)))
         columns = ('name', 'objects', *(score for score in SCORES if score in analysis[form]['classes'][0]))
         rows = analysis[form]['classes']
-        pictures = [(name, folder / name) for name in ('examples.jpg', 'worst.jpg', 'best.jpg')]
+        images = [(name, folder / name) for name in ('examples.jpg', 'worst.jpg', 'best.jpg')]
         meanings = [(kind, error['meaning']) for kind, error in analysis[form]['tide'].items()]
     except (ValueError, KeyError, TypeError, IndexError) as error:
         raise InputError(f'{file} cannot be read: let tools/analyze.py write it anew, or remove it.') from error
@@ -154,5 +154,5 @@ def _errors(folder: Path) -> dict[str, Any]:
         meanings=meanings,
         class_head=columns,
         classes=[[row['name'], row['objects'], *map(_dashed, (row[c] for c in columns[2:]))] for row in rows],
-        pictures={name: _embedded(picture.read_bytes()) if picture.is_file() else None for name, picture in pictures},
+        images={name: _embedded(image.read_bytes()) if image.is_file() else None for name, image in images},
     )

@@ -1,8 +1,8 @@
-"""Measures prediction on large and crowded pictures whose objects are known, beside SAHI's where it is installed.
+"""Measures prediction on large and crowded images whose objects are known, beside SAHI's where it is installed.
 
 python tools/analysis_tools/benchmark_large.py CONFIG CHECKPOINT --annotations FILE.json --ways tiles sahi whole:300
 
-The pictures are mosaics of the images of a COCO file. They are predicted by tiles (``predict_large``), by SAHI with the
+The images are mosaics of the images of a COCO file. They are predicted by tiles (``predict_large``), by SAHI with the
 same tiles, and as a whole with a limit of objects. Prints a table; its MB are the peak beyond the loaded model.
 """
 
@@ -49,7 +49,7 @@ def make_mosaic(coco: COCO, folder: str | Path, side: int, objects: int, cell: i
         AnnotationError: If the square has too few cells, or no image fits a cell.
     """
     rng, codes = np.random.default_rng(0), []
-    picture = np.full((side, side, 3), _GROUND, np.uint8)
+    mosaic = np.full((side, side, 3), _GROUND, np.uint8)
     images = [image for image in coco.imgs.values() if coco.imgToAnns[image['id']]]
     fitting = [image for image in images if max(image['width'], image['height']) <= cell]
     cells = [(x, y) for y in range(0, side - cell + 1, cell) for x in range(0, side - cell + 1, cell)]
@@ -59,14 +59,14 @@ def make_mosaic(coco: COCO, folder: str | Path, side: int, objects: int, cell: i
         image = fitting[rng.integers(len(fitting))]
         x, y = cells[place]
         pixels = apis.read_image(Path(folder, image['file_name']))
-        picture[y : y + image['height'], x : x + image['width']] = pixels
+        mosaic[y : y + image['height'], x : x + image['width']] = pixels
         for annotation in coco.imgToAnns[image['id']]:
             codes.append(encode_crop(coco.annToMask(annotation).astype(bool), x, y, side, side))
     if len(codes) < objects:
         raise apis.AnnotationError(
             f'{side} x {side} pixels have room for {len(codes)} objects: give less, or another size.'
         )
-    return picture, codes
+    return mosaic, codes
 
 
 def match_masks(found: list[dict], truth: list[dict]) -> Matches:
@@ -91,14 +91,14 @@ def match_masks(found: list[dict], truth: list[dict]) -> Matches:
 
 def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
     """Read the command line."""
-    parser = argparse.ArgumentParser(description='Measure prediction on large and crowded pictures.')
+    parser = argparse.ArgumentParser(description='Measure prediction on large and crowded images.')
     parser.add_argument('config')
     parser.add_argument('weights')
     parser.add_argument('--annotations', required=True, metavar='FILE', help='COCO file')
     parser.add_argument('--images', metavar='FOLDER', help='of the file (default: val2017 beside its folder)')
     parser.add_argument('--cell', type=int, default=192, help='largest side of an image in it (default: 192)')
     parser.add_argument('--input', type=int, default=128, help='side to which the model resizes it (default: 128)')
-    parser.add_argument('--sides', type=int, nargs='+', default=[1250, 2500, 5000, 10000], help='of the pictures')
+    parser.add_argument('--sides', type=int, nargs='+', default=[1250, 2500, 5000, 10000], help='of the images')
     parser.add_argument('--objects', type=int, nargs='+', default=[31, 125, 500, 2000], help='in each')
     parser.add_argument('--ways', nargs='+', default=['tiles', 'sahi'], help='tiles, sahi, or whole:LIMIT')
     parser.add_argument('--tile', type=int, default=384, help='side in pixels (default: %(default)s)')
@@ -109,7 +109,7 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
 
 
 def _make_predict(args: argparse.Namespace, way: str, side: int) -> Callable[[str], list[dict]]:
-    """Load the model; return what makes RLEs of the file of a picture."""
+    """Load the model; return what makes RLEs of the file of an image."""
     way, _, limit = way.partition(':')
     scale = round((side if way == 'whole' else args.tile) * args.input / args.cell)
     if way == 'sahi':
@@ -158,13 +158,13 @@ def benchmark(args: argparse.Namespace) -> None:
             raise apis.InputError(f'--ways has {way!r}: give tiles, sahi or whole:LIMIT.')
     coco = CocoReader(args.annotations)
     images = args.images or Path(args.annotations).parents[1] / 'val2017'
-    print('| picture | objects | by | recall | found twice | others | seconds | MB |\n|' + '---|' * 8)
+    print('| image | objects | by | recall | found twice | others | seconds | MB |\n|' + '---|' * 8)
     for side, objects in zip(args.sides, args.objects):
-        picture, truth = make_mosaic(coco, images, side, objects, args.cell)
+        mosaic, truth = make_mosaic(coco, images, side, objects, args.cell)
         with tempfile.TemporaryDirectory() as folder:
-            path = str(Path(folder, 'picture.tif'))
-            cv2.imwrite(path, picture)
-            del picture
+            path = str(Path(folder, 'mosaic.tif'))
+            cv2.imwrite(path, mosaic)
+            del mosaic
             for way in args.ways:
                 predict, found = _make_predict(args, way, side), []
                 began = time.perf_counter()
