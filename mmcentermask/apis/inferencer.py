@@ -79,10 +79,13 @@ class CenterMaskInferencer(DetInferencer):
     - ``file_name``, as it was given, None for what has none; ``height`` and ``width`` of the image in pixels.
 
     Args:
-        model, weights, device, *args, **kwargs: As DetInferencer; ``model`` may be the name of a model of this package,
-            whose ``weights`` default to the published ones.
+        model (str, dict or Config, optional): As DetInferencer, or the name of a model of this package.
+        weights (str, optional): As DetInferencer. Those of a named model default to the published ones.
+        device (str, optional): As DetInferencer.
+        *args: As DetInferencer.
         cfg_options (dict | list[str], optional): Parts of the config to override, as
             ``{'model.test_cfg.max_per_img': 500}``. Defaults to None.
+        **kwargs: As DetInferencer.
 
     Raises:
         MissingFileError: If the config, the checkpoint or every image is not there.
