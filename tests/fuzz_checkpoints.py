@@ -175,6 +175,6 @@ def old_format(pickled):
 
 
 TARGETS = [
-    Target('damaged checkpoints', damaged, check_damaged, 40, 3000),
+    Target('damaged checkpoints', damaged, check_damaged, 40, 1500),
     Target('hostile pickles', hostile_pickles(), check_hostile, 60, 500),
 ]

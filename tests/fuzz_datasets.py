@@ -272,7 +272,7 @@ TARGETS = [
         st.tuples(st.sampled_from(sorted(pictures())), byte_changes, names, st.booleans()),
         check_image,
         30,
-        2000,
+        800,
     ),
     Target('shapes', st.tuples(arguments, st.just('out') | st.just('out') | outs), check_shapes, 15, 600),
 ]

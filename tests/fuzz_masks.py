@@ -174,7 +174,7 @@ def check_rois(given_input, folder):
 
 TARGETS = [
     Target('pasting', pastings(), check_pasting, 60, 1000),
-    Target('encoding', pictures(), check_encoding, 40, 6000),
+    Target('encoding', pictures(), check_encoding, 40, 7500),
     Target('RLE', rles(), check_rle, 60, 4000),
     Target('RoIs', rois(), check_rois, 40, 1200),
 ]
