@@ -53,7 +53,10 @@ def paste_rle(maps: Tensor, boxes: Tensor, height: int, width: int, threshold: f
 
 
 def paste_dense(maps: Tensor, boxes: Tensor, height: int, width: int, threshold: float = 0.5) -> Tensor:
-    """Paste masks into their boxes as images: as ``paste_rle``, but returns (n, H, W), bool, on the CPU."""
+    """Paste masks into their boxes as images: as ``paste_rle``, but returns (n, H, W), bool, on the CPU.
+
+    The masks lie column by column in memory (strides of 1 along H), as the encoding of RLEs reads them.
+    """
     # numpy's zeros take no memory until they are written to
     images = np.zeros((len(boxes), width * height), bool)
     found = find_boundaries(_array(maps), _array(boxes), height, width, threshold, _sample)
