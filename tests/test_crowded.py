@@ -1,5 +1,8 @@
 """Hundreds of objects in one picture: what the limits cut off, and that it is said."""
 
+import sys
+from types import SimpleNamespace
+
 import cv2
 import numpy as np
 import pytest
@@ -10,7 +13,7 @@ from test_many_images import segmenter
 from tiny_run import find_something, load_tool, make_data, run_tool
 
 from mmcentermask import Segmenter
-from mmcentermask.errors import AnnotationError
+from mmcentermask.errors import AnnotationError, InputError
 from mmcentermask.structures import encode_crop
 
 NUMBER, PITCH = 32, 16  # boxes of 8 x 8 pixels, 16 apart
@@ -73,9 +76,9 @@ def test_matching_counts_each_object_once():
 def test_a_mosaic_knows_its_objects(tmp_path):
     make_data(tmp_path)
     coco = COCO(tmp_path / 'annotations/instances_train2017.json')
-    picture, codes = benchmark_large.make_mosaic(coco, tmp_path / 'train2017', 300, 3, cell=96)
-    assert picture.shape == (300, 300, 3) and len(codes) >= 3 and all(code['size'] == [300, 300] for code in codes)
-    on_ground = [mask_api.decode(code).astype(bool) & (picture == 114).all(axis=2) for code in codes]
+    mosaic, codes = benchmark_large.make_mosaic(coco, tmp_path / 'train2017', 300, 3, cell=96)
+    assert mosaic.shape == (300, 300, 3) and len(codes) >= 3 and all(code['size'] == [300, 300] for code in codes)
+    on_ground = [mask_api.decode(code).astype(bool) & (mosaic == 114).all(axis=2) for code in codes]
     assert all(mask.sum() < 0.05 * mask_api.area(code) for mask, code in zip(on_ground, codes))
     with pytest.raises(AnnotationError, match='have room for'):
         benchmark_large.make_mosaic(coco, tmp_path / 'train2017', 100, 100, cell=96)
@@ -95,3 +98,9 @@ def test_bad_options(wrong, told, capsys):
     assert run_tool(TOOL, *options) == 1
     error = capsys.readouterr().err
     assert told in error and error.count('\n') == 1
+
+
+def test_without_sahi(monkeypatch):
+    monkeypatch.setitem(sys.modules, 'sahi', None)
+    with pytest.raises(InputError, match='--ways sahi needs the package sahi, .*: pip install sahi'):
+        benchmark_large._sahi(SimpleNamespace(), 128)

@@ -22,6 +22,7 @@ from pycocotools import mask as mask_api
 from pycocotools.coco import COCO
 
 from mmcentermask import Segmenter, analysis, apis
+from mmcentermask.apis.run_config import named_missing_packages
 from mmcentermask.datasets.coco import CocoReader
 from mmcentermask.structures import encode_crop
 
@@ -128,7 +129,7 @@ def _make_predict(args: argparse.Namespace, way: str, side: int) -> Callable[[st
 
 
 def _sahi(args: argparse.Namespace, scale: int) -> Callable[[str], list[dict]]:
-    with apis.named_missing_packages('--ways sahi'):
+    with named_missing_packages('--ways sahi'):
         from sahi import AutoDetectionModel
         from sahi.predict import get_sliced_prediction
 
