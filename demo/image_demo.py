@@ -46,6 +46,7 @@ def predict(args: argparse.Namespace) -> None:
     """Predict, draw and write as the command line says."""
     from mmcentermask import apis, prepare_for_inference
     from mmcentermask.apis.fast_inference import DTYPES
+    from mmcentermask.image_inputs import images_outside
     from mmcentermask.model_index import is_model
     from mmcentermask.models import CenterMask
 
@@ -59,8 +60,8 @@ def predict(args: argparse.Namespace) -> None:
     apis.check_prediction_options(args.batch_size, args.pred_score_thr, args.out_dir)
     apis.check_device(args.device)
     images = apis.list_images(args.inputs, args.recursive)
-    if args.recursive:  # the drawings of an earlier run are no input
-        images = [image for image in images if Path(args.out_dir).resolve() not in Path(image).resolve().parents]
+    if args.recursive:
+        images = images_outside(images, args.out_dir)
     inferencer = apis.CenterMaskInferencer(args.config, args.weights, device=args.device, cfg_options=args.cfg_options)
     inferencer.show_progress = len(images) > 1 and sys.stdout.isatty()
     if args.fast is not None:

@@ -15,7 +15,7 @@ from pathlib import Path
 
 from mmcentermask.atomic_write import check_writable
 from mmcentermask.errors import InputError
-from mmcentermask.image_inputs import list_images, result_names
+from mmcentermask.image_inputs import images_outside, list_images, result_names
 from mmcentermask.runtime import Segmenter
 from mmcentermask.runtime.command import run_command
 from mmcentermask.runtime.video import is_video, predict_video, result_name, show_in_window
@@ -74,8 +74,8 @@ def predict(args: argparse.Namespace) -> None:
         predict_one_video(Segmenter(args.model, **options), args.inputs[0], args)
     else:
         images = list_images(args.inputs, args.recursive)
-        if args.recursive:  # the drawings of an earlier run are no input
-            images = [image for image in images if Path(args.out_dir).resolve() not in Path(image).resolve().parents]
+        if args.recursive:
+            images = images_outside(images, args.out_dir)
         predict_images(Segmenter(args.model, **options), images, args)
 
 

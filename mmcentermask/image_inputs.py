@@ -23,6 +23,7 @@ __all__ = [
     'ResultNames',
     'describe',
     'images_of_folder',
+    'images_outside',
     'is_single',
     'list_images',
     'read_image',
@@ -77,6 +78,12 @@ def list_images(inputs: Any, recursive: bool = False) -> list:
         more = '' if len(files) == 1 else f', nor are the other {len(files) - 1}'
         raise MissingFileError(f'there is no image {files[0]!r}{more}: correct the path.')
     return images
+
+
+def images_outside(images: list[str], folder: str) -> list[str]:
+    """Return the images that do not lie below a folder: drawings of an earlier run are no input of the next one."""
+    below = Path(folder).resolve()
+    return [image for image in images if below not in Path(image).resolve().parents]
 
 
 def is_single(inputs: Any) -> bool:

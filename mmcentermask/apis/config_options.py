@@ -97,8 +97,8 @@ def set_from_file(cfg: Config, path: str) -> None:
     """
     if not path.endswith('.py'):
         return
-    files = _assigned(Path(path))
     tree = ast.parse(Path(path).read_text(encoding='utf-8'))
+    files = _assigned(tree, Path(path).parent)
     used = {node.id for node in ast.walk(tree) if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Load)}
     used.add('custom_imports')  # by mmengine, as it reads the file
     for name in sorted(files[0].keys() - used - _read_names()) if 'runner_type' not in cfg else ():
@@ -116,16 +116,16 @@ def set_from_file(cfg: Config, path: str) -> None:
         set_max_iters(cfg, cfg.max_iters, schedule=_left_to_base(files, 'max_iters', 'param_scheduler'))
 
 
-def _assigned(path: Path) -> list[dict[str, str]]:
+def _assigned(tree: ast.Module, folder: Path) -> list[dict[str, str]]:
     """Return name -> expression of what a config file assigns, and of what each file that it inherits does."""
-    tree = ast.parse(path.read_text(encoding='utf-8'))
     assigned = [(target, line.value) for line in tree.body if isinstance(line, ast.Assign) for target in line.targets]
     files = [{target.id: ast.unparse(value) for target, value in assigned if isinstance(target, ast.Name)}]
     with contextlib.suppress(ValueError):  # an expression, as of the configs that make_config.py writes
         bases = ast.literal_eval(files[0].get('_base_', '[]'))
         for base in [bases] if isinstance(bases, str) else bases:
-            if base.endswith('.py') and (path.parent / base).is_file():
-                files += _assigned(path.parent / base)
+            file = folder / base
+            if file.suffix == '.py' and file.is_file():
+                files += _assigned(ast.parse(file.read_text(encoding='utf-8')), file.parent)
     return files
 
 
