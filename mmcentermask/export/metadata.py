@@ -37,9 +37,8 @@ class ExportMetadata:
     legacy_box_offset: bool  # whether a pixel is to be added to x2 and y2 of a box, once it is in pixels of the image
     batch: int | None = None  # number of images that the graph takes, or None for any
     static_shape: list[int] | None = None  # [height, width] of the images that the graph takes, or None for any
-    fusion: dict | None = (
-        None  # of a panoptic model the last five arguments of ``structures.panoptic_map.fuse``, by name
-    )
+    # of a panoptic model the last five arguments of ``structures.panoptic_map.fuse``, by name
+    fusion: dict | None = None
     divisor: int = 32  # to a multiple of which the graph pads the sides of the images
     precision: str = 'fp32'  # or 'int8'
     verification: dict | None = None  # what was found when the file was compared with PyTorch
